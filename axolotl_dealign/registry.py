@@ -23,6 +23,10 @@ BUILT_IN = ("axolotl_dealign.detectors", "axolotl_dealign.report")
 so that finding a detector does not import the report."""
 
 
+DEFAULT_DETECTOR = "phrases"
+"""What looks at answers where the user names nothing."""
+
+
 @cache
 def plugin_manager() -> pluggy.PluginManager:
     """The manager with every built-in and installed extension registered.
@@ -78,9 +82,13 @@ def make_detector(name: str, **options: Any) -> Detector:
     try:
         detector = make(**options)
     except TypeError as error:
-        raise ConfigError(f"detector `{name}` does not take these options {sorted(options)}: {error}") from error
+        raise ConfigError(
+            f"detector `{name}` does not take these options {sorted(options)}: {error}"
+        ) from error
     if not isinstance(detector, Detector):
-        raise PluginError(f"detector `{name}` has no `detect` and `fingerprint`; see axolotl_dealign.Detector")
+        raise PluginError(
+            f"detector `{name}` has no `detect` and `fingerprint`; see axolotl_dealign.Detector"
+        )
     return detector
 
 
@@ -89,7 +97,9 @@ def report_sections() -> list[Callable[[Any], Any]]:
     names = plugin_manager().hook.register_report_sections()
     # pluggy calls the last registered first; readers expect ours before others'.
     return [
-        import_string(section) if isinstance(section, str) else section for group in reversed(names) for section in group
+        import_string(section) if isinstance(section, str) else section
+        for group in reversed(names)
+        for section in group
     ]
 
 
