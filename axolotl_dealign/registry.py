@@ -82,13 +82,9 @@ def make_detector(name: str, **options: Any) -> Detector:
     try:
         detector = make(**options)
     except TypeError as error:
-        raise ConfigError(
-            f"detector `{name}` does not take these options {sorted(options)}: {error}"
-        ) from error
+        raise ConfigError(f"detector `{name}` does not take these options {sorted(options)}: {error}") from error
     if not isinstance(detector, Detector):
-        raise PluginError(
-            f"detector `{name}` has no `detect` and `fingerprint`; see axolotl_dealign.Detector"
-        )
+        raise PluginError(f"detector `{name}` has no `detect` and `fingerprint`; see axolotl_dealign.Detector")
     return detector
 
 
