@@ -1,0 +1,109 @@
+"""The audit: every row that was not kept as it was, whole, with the reason; and the counts.
+
+A folder holds `summary.json` and one Parquet file a dataset entry. Parquet columns that start with `_` are ours:
+
+    _dataset    path of the dataset as the user wrote it      _split   train or test
+    _row        0-based, in the dataset as Axolotl loaded it  _hash    sha256 of the row's JSON, first 16 hex digits
+    _kind       verdict on the answer that decided            _score   score of the removed kinds, 0-1
+    _start, _end   code points of the match in that answer    _reason  the phrase or features
+    _detector   who said so                                   _action  what was done (`removed`)
+    _turn       place of that answer in the row's messages
+
+The other columns are the row as it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from axolotl_dealign.errors import DealignError
+from axolotl_dealign.types import JSON
+
+SUMMARY = "summary.json"
+VERSION = 1
+
+
+def row_hash(row: JSON) -> str:
+    """What a row holds, as 16 hex digits: sha256 of its JSON with sorted keys."""
+    text = json.dumps(row, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """Write a Parquet file that is whole or not there."""
+    _whole(path, lambda part: pq.write_table(table, part))
+
+
+def write_json(value: Any, path: Path) -> None:
+    """Write a JSON file that is whole or not there."""
+    _whole(path, lambda part: part.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8"))
+
+
+def read_summary(folder: Path) -> JSON:
+    """The counts of an audit folder.
+
+    Raises:
+        DealignError: The folder holds no audit, or one of a newer version.
+    """
+    path = folder / SUMMARY
+    try:
+        summary: JSON = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise DealignError(f"no {SUMMARY} in {folder}; give the audit folder ({{output_dir}}/dealign)") from None
+    except json.JSONDecodeError as error:
+        raise DealignError(f"{path} is not valid JSON ({error}); run the training or preprocessing again") from None
+    if summary.get("version") != VERSION:
+        raise DealignError(f"{path} has version {summary.get('version')}, this package reads {VERSION}; upgrade it")
+    return summary
+
+
+def publish(sources: Sequence[Path], summary: JSON, target: Path) -> None:
+    """Copy audit folders to where the user looks, as one, replacing what an earlier run left there.
+
+    Args:
+        sources: Folders with Parquet files, of which no two have the same name.
+        summary: The `summary.json` of the whole.
+        target: The audit folder.
+
+    Raises:
+        DealignError: The disk is full or the folder cannot be written.
+    """
+    part = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        part.mkdir(parents=True, exist_ok=True)
+        for source in sources:
+            for file in source.glob("*.parquet"):
+                shutil.copyfile(file, part / file.name)
+        write_json(summary, part / SUMMARY)
+        shutil.rmtree(target, ignore_errors=True)
+        part.rename(target)
+    except OSError as error:
+        raise DealignError(f"cannot copy the audit to {target}: {error}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _whole(path: Path, write: Callable[[Path], object]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        part = Path(name)
+        try:
+            write(part)
+            os.chmod(part, 0o644)
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise DealignError(f"cannot write {path}: {error}") from error
