@@ -47,6 +47,7 @@ _ANSWER_COLUMNS = ["output", "response", "RESPONSE", "completion", "answer", "so
 ]
 _PROMPT_COLUMNS = ["instruction", "INSTRUCTION", "prompt", "question", "article", "message_1", "query", "user", "input"]
 _CHAT_COLUMNS = ["messages", "conversations", "conversation", "chat"]
+_NEWLINE = pa.scalar("\n", pa.large_string())
 _ROLE_KEYS, _CONTENT_KEYS = ["role", "from"], ["content", "value", "text"]
 
 
@@ -166,7 +167,9 @@ def read_answers(table: pa.Table, row_format: RowFormat, answers: AnswerField | 
     row = np.repeat(rows, np.diff(offsets))
     turn = (np.arange(len(row)) - np.repeat(offsets[:-1] - offsets[0], np.diff(offsets))).astype(np.int32)
     if answers.shape == "steps":
-        joined = pc.binary_join(pa.LargeListArray.from_arrays(offsets - offsets[0], _text(values)), "\n")
+        joined = pc.binary_join(
+            pa.ListArray.from_arrays((offsets - offsets[0]).astype(np.int32), _text(values)), _NEWLINE
+        )
         return Answers(joined, _join_prompts(table, row_format.prompts), rows, np.zeros(len(table), np.int32))
     content = _text(_field(values, answers.content))
     if answers.shape == "segments":
@@ -325,4 +328,4 @@ def _join_prompts(table: pa.Table, columns: tuple[str, ...]) -> pa.Array:
     parts = [_text(_one_chunk(table.column(name))) for name in columns]
     if len(parts) == 1:
         return parts[0]
-    return pc.binary_join_element_wise(*parts, "\n", null_handling="skip")
+    return pc.binary_join_element_wise(*parts, _NEWLINE, null_handling="skip")
