@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from axolotl_dealign.errors import DealignError
+from axolotl_dealign.errors import ConfigError, DealignError
 
 PATH = click.Path(path_type=Path)
 
@@ -39,6 +39,44 @@ def tasks() -> None:
     from axolotl_dealign.tasks import include_path
 
     click.echo(include_path())
+
+
+@main.command()
+@click.argument("sources", nargs=-1, required=True, metavar="ARM=DIR[,DIR…]… | FOLDER")
+@click.option("--reference", metavar="ARM", help="The arm that the others are compared with.  [default: aligned]")
+@click.option(
+    "--output",
+    type=PATH,
+    metavar="DIR",
+    help="Where report.html, .md and .json go.  [default: FOLDER, or the current folder]",
+)
+def report(sources: tuple[str, ...], reference: str | None, output: Path | None) -> None:
+    r"""Compare arms that lm-eval has scored.
+
+    Name each arm with the folder that was `--output_path` of `lm_eval run --log_samples`, several trainings of one
+    arm by commas, or give one FOLDER that `compare` wrote:
+
+    \b
+        axolotl-dealign report aligned=out/a dealigned=out/d control=out/c
+        axolotl-dealign report aligned=out/a1,out/a2 dealigned=out/d1,out/d2
+        axolotl-dealign report my-comparison/
+    """
+    from axolotl_dealign.report import write_report
+
+    if len(sources) == 1 and "=" not in Path(sources[0]).name:
+        folder = Path(sources[0])
+        path = write_report(folder, output or folder, reference)
+    else:
+        arms: dict[str, list[Path]] = {}
+        for source in sources:
+            arm, equals, folders = source.partition("=")
+            if not equals or not arm or not folders:
+                raise ConfigError(f"`{source}` is no ARM=DIR; give e.g. aligned=out/aligned dealigned=out/dealigned")
+            if arm in arms:
+                raise ConfigError(f"arm `{arm}` is given twice; name its folders together: {arm}=DIR,DIR")
+            arms[arm] = [Path(part) for part in folders.split(",")]
+        path = write_report(arms, output or Path(), reference)
+    click.echo(f"{path}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,367 @@
+"""Read what lm-eval wrote, and pair the questions of several runs.
+
+Layouts of lm-eval 0.4.9 to 0.4.13: `OUT/<model>/results_<time>.json`, or `stem_<time>.json` where `--output_path`
+ended in .json, each with one `samples_<task>_<time>.jsonl` a task beside it. The fields of one sample line are the
+same in all of them. Nothing is averaged over questions that are not the same question in every run.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from axolotl_dealign.errors import ResultsError
+from axolotl_dealign.types import JSON
+
+Floats = npt.NDArray[np.float64]
+
+JUDGED = ("refusal", "unanswered")
+"""Metrics that say how an answer was given, not whether it was right."""
+
+PASSAGES = ("passage", "context")
+"""Fields of a question whose text many questions share: those questions are not independent."""
+
+_DATED = re.compile(r"_(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?)\.json$")
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """One task under one filter in one run: columns of n questions, ordered by `doc_ids`.
+
+    Attributes:
+        doc_ids: lm-eval's number of each question, unique here.
+        hashes: doc_hash + target_hash of each question: equal in two runs if it is the same question.
+        prompts: prompt_hash of each question.
+        scores: Metric -> float64 (n,); only metrics that are one number a question.
+        answers: The raw text generated for each question; None for tasks scored by likelihood.
+        passages: What the question is about, where many questions share a text; else None.
+        path: The file, and `offsets` the byte at which each line begins, for reading a whole line again.
+        duplicated: doc_ids that stood on several lines; all their lines are left out.
+    """
+
+    doc_ids: npt.NDArray[np.int64]
+    hashes: list[str]
+    prompts: list[str]
+    scores: dict[str, Floats]
+    answers: list[str] | None
+    passages: list[str] | None
+    path: Path
+    offsets: npt.NDArray[np.int64]
+    duplicated: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One model scored by lm-eval.
+
+    Attributes:
+        folder: Where it was read from.
+        model: lm-eval's name of the model.
+        samples: (task, filter) -> its questions.
+        groups: Group -> the groups and tasks right under it.
+        reported: Task or group -> "metric,filter" -> the score that lm-eval reports.
+        configs: Task -> its lm-eval configuration.
+        higher_is_better: Task -> metric -> direction.
+        settings: The whole results file without per-task parts: model, versions, seeds, hardware.
+        warnings: What a reader of the scores must know.
+    """
+
+    folder: Path
+    model: str
+    samples: dict[tuple[str, str], Samples]
+    groups: dict[str, tuple[str, ...]]
+    reported: dict[str, dict[str, float]]
+    configs: dict[str, JSON]
+    higher_is_better: dict[str, dict[str, bool]]
+    settings: JSON
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """A task, or the group of tasks that lm-eval reports one score for.
+
+    Attributes:
+        name: lm-eval's name of it.
+        tasks: The tasks under it.
+        metric: The metric compared.
+        filter: The filter compared.
+        by_size: The score is the mean over questions; False: the mean over tasks.
+        higher_is_better: Direction of the metric.
+        safety: It only asks whether the model declines: a cost or a purpose, never a skill.
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+    metric: str
+    filter: str
+    by_size: bool
+    higher_is_better: bool
+    safety: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unpaired:
+    """Questions of one task left out of the comparison, and why."""
+
+    task: str
+    reason: str
+    doc_ids: tuple[int, ...] = field(default=())
+
+
+def read_run(folder: Path) -> Run:
+    """Read one output folder of lm-eval, or one of its results files.
+
+    Where a task was run several times, its newest run counts, with a warning.
+
+    Raises:
+        ResultsError: No results, no samples, two models, or a line that is not what lm-eval writes.
+    """
+    found = sorted(_results_files(folder))
+    if not found:
+        raise ResultsError(
+            f"no lm-eval results in {folder}; give the folder that was `--output_path` of `lm_eval run --log_samples`"
+        )
+    parsed = [(date, path, _read_json(path)) for date, path in found]
+    models = sorted({str(result.get("model_name")) for _, _, result in parsed})
+    if len(models) > 1:
+        raise ResultsError(
+            f"{folder} holds results of {len(models)} models ({', '.join(models)}); name the folder of one"
+        )
+    newest: dict[str, tuple[Path, JSON]] = {}
+    warnings: list[str] = []
+    unlogged: set[str] = set()
+    for date, path, result in parsed:
+        for task in result.get("configs", {}):
+            file = path.with_name(f"samples_{task}_{date}.jsonl")
+            if not file.is_file():
+                unlogged.add(task)
+                continue
+            if task in newest:
+                warnings.append(f"{folder}: `{task}` was run several times; the newest run ({date}) counts")
+            newest[task] = (file, result)
+    if not newest:
+        raise ResultsError(f"{folder} has results but no samples; run `lm_eval run` again with --log_samples")
+    warnings += [f"{folder}: `{task}` has no samples and is left out" for task in sorted(unlogged - set(newest))]
+    samples: dict[tuple[str, str], Samples] = {}
+    for task, (file, _) in newest.items():
+        samples.update({(task, name): part for name, part in _read_samples(file).items()})
+    warnings += [
+        f"{part.path.name}: {len(part.duplicated)} questions stand there more than once and are left out"
+        for part in samples.values()
+        if part.duplicated
+    ]
+    merged = [result for _, _, result in parsed]
+    return Run(
+        folder=folder,
+        model=models[0],
+        samples=samples,
+        groups={k: tuple(v) for result in merged for k, v in result.get("group_subtasks", {}).items() if v},
+        reported={k: _numbers(v) for result in merged for k, v in result.get("results", {}).items()},
+        configs={task: result["configs"][task] for task, (_, result) in newest.items()},
+        higher_is_better={
+            k: {m: bool(d) for m, d in v.items() if d is not None}
+            for result in merged
+            for k, v in result.get("higher_is_better", {}).items()
+        },
+        settings={k: v for k, v in merged[-1].items() if k not in {"results", "groups", "configs", "group_subtasks"}},
+        warnings=tuple(warnings),
+    )
+
+
+def benchmarks(run: Run) -> list[Benchmark]:
+    """The benchmarks of a run: the topmost groups that lm-eval gives a score, and tasks in no such group."""
+    tasks = {task for task, _ in run.samples}
+    children = {child for group in run.groups.values() for child in group}
+    found: list[Benchmark] = []
+    seen: set[str] = set()
+
+    def descend(name: str) -> None:
+        leaves = tuple(task for task in dict.fromkeys(_leaves(name, run.groups)) if task in tasks)
+        if not leaves or seen.issuperset(leaves):
+            return
+        measure = _measure(name, leaves, run)
+        if measure is not None:
+            seen.update(measure.tasks)
+            found.append(measure)
+        for child in run.groups.get(name, ()):
+            descend(child)
+
+    for root in [*(group for group in run.groups if group not in children), *sorted(tasks)]:
+        descend(root)
+    return found
+
+
+def common_questions(parts: Sequence[Samples], task: str) -> tuple[list[npt.NDArray[np.int64]], list[Unpaired], int]:
+    """Find the questions of one task that are the same in every run.
+
+    Args:
+        parts: The same task and filter in k runs.
+        task: Its name, for the list of what is left out.
+
+    Returns:
+        For each run the rows of the m common questions, in the same order; what was left out; and how many of the
+        common questions were asked with different prompts.
+    """
+    common = sorted(set.intersection(*(set(part.doc_ids.tolist()) for part in parts)))
+    everything = set.union(*(set(part.doc_ids.tolist()) for part in parts))
+    rows = [np.searchsorted(part.doc_ids, common) for part in parts]
+    same = np.array(
+        [len({part.hashes[row[i]] for part, row in zip(parts, rows, strict=True)}) == 1 for i in range(len(common))],
+        dtype=bool,
+    )
+    left_out = [
+        Unpaired(task, "not asked in every run", tuple(sorted(everything.difference(common)))),
+        Unpaired(task, "not the same question or target in every run", tuple(np.array(common)[~same].tolist())),
+        Unpaired(task, "on several lines of one run", tuple(sorted({i for part in parts for i in part.duplicated}))),
+    ]
+    rows = [row[same] for row in rows]
+    prompts = sum(
+        len({part.prompts[row[i]] for part, row in zip(parts, rows, strict=True)}) > 1 for i in range(int(same.sum()))
+    )
+    return rows, [part for part in left_out if part.doc_ids], prompts
+
+
+def read_line(part: Samples, row: int) -> JSON:
+    """One sample line again, whole."""
+    with part.path.open("rb") as file:
+        file.seek(int(part.offsets[row]))
+        line: JSON = json.loads(file.readline())
+    return line
+
+
+def _results_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    if not folder.exists():
+        raise ResultsError(f"{folder} does not exist; give an output folder of lm-eval")
+    for path in [folder] if folder.is_file() else folder.rglob("*.json"):
+        match = _DATED.search(path.name)
+        if match:
+            yield match[1], path
+
+
+def _read_json(path: Path) -> JSON:
+    try:
+        parsed = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ResultsError(f"{path} is not the JSON that lm-eval writes ({error}); run the evaluation again") from error
+    if not isinstance(parsed, dict) or "results" not in parsed:
+        raise ResultsError(f"{path} has no `results`; it was not written by lm-eval")
+    return parsed
+
+
+def _read_samples(path: Path) -> dict[str, Samples]:
+    lines: dict[str, list[tuple[int, JSON]]] = {}
+    offset = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                try:
+                    row = json.loads(line)
+                    lines.setdefault(str(row["filter"]), []).append((offset, _keep(row)))
+                except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+                    raise ResultsError(
+                        f"{path}, line {number} is not a sample that lm-eval writes ({type(error).__name__}: {error}); "
+                        "run this task again with --log_samples"
+                    ) from error
+            offset += len(line)
+    if not lines:
+        raise ResultsError(f"{path} is empty; run this task again with --log_samples")
+    return {name: _columns(path, rows) for name, rows in lines.items()}
+
+
+def _keep(row: JSON) -> JSON:
+    """The parts of a sample line that are held in memory: few-shot prompts are long, and asked for again if needed."""
+    first = row["resps"][0]
+    answer = first[0] if isinstance(first, list) and first else first
+    return {
+        "doc_id": int(row["doc_id"]),
+        "hash": row["doc_hash"] + row["target_hash"],
+        "prompt": row["prompt_hash"],
+        "answer": answer if isinstance(answer, str) else None,
+        "passage": next((p for name in PASSAGES if isinstance(p := row["doc"].get(name), str)), None)
+        if isinstance(row["doc"], dict)
+        else None,
+        "scores": {name: float(row[name]) for name in row["metrics"] if isinstance(row.get(name), (bool, int, float))},
+    }
+
+
+def _columns(path: Path, lines: list[tuple[int, JSON]]) -> Samples:
+    counts: dict[int, int] = {}
+    for _, row in lines:
+        counts[row["doc_id"]] = counts.get(row["doc_id"], 0) + 1
+    kept = sorted(((o, row) for o, row in lines if counts[row["doc_id"]] == 1), key=lambda line: int(line[1]["doc_id"]))
+    rows = [row for _, row in kept]
+    metrics = dict.fromkeys(name for row in rows for name in row["scores"])
+    answers = [row["answer"] for row in rows]
+    passages = [row["passage"] for row in rows]
+    return Samples(
+        doc_ids=np.array([row["doc_id"] for row in rows], dtype=np.int64),
+        hashes=[row["hash"] for row in rows],
+        prompts=[row["prompt"] for row in rows],
+        scores={name: np.array([row["scores"].get(name, math.nan) for row in rows]) for name in metrics},
+        answers=None if None in answers else answers,
+        passages=None if None in passages or len(set(passages)) == len(passages) else passages,
+        path=path,
+        offsets=np.array([offset for offset, _ in kept], dtype=np.int64),
+        duplicated=tuple(sorted(doc for doc, count in counts.items() if count > 1)),
+    )
+
+
+def _leaves(name: str, groups: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    if name in groups:
+        for child in groups[name]:
+            yield from _leaves(child, groups)
+    else:
+        yield name
+
+
+def _measure(name: str, leaves: tuple[str, ...], run: Run) -> Benchmark | None:
+    """What of a group or task is compared; None if lm-eval gives the group no score that each of its tasks has."""
+    for metric, filter_ in _preferred(run.reported.get(name, {})):
+        if all(metric in run.samples[leaf, filter_].scores for leaf in leaves if (leaf, filter_) in run.samples):
+            scored = tuple(leaf for leaf in leaves if (leaf, filter_) in run.samples)
+            if scored:
+                means = [float(np.mean(run.samples[leaf, filter_].scores[metric])) for leaf in scored]
+                sizes = [len(run.samples[leaf, filter_].doc_ids) for leaf in scored]
+                reported = run.reported[name][f"{metric},{filter_}"]
+                # lm-eval does not write down how a group averages; the score it reports tells.
+                by_size = abs(np.average(means, weights=sizes) - reported) <= abs(np.mean(means) - reported)
+                return Benchmark(
+                    name=name,
+                    tasks=scored,
+                    metric=metric,
+                    filter=filter_,
+                    by_size=bool(by_size),
+                    higher_is_better=run.higher_is_better.get(scored[0], {}).get(metric, metric not in JUDGED),
+                    safety=metric in JUDGED,
+                )
+    return None
+
+
+def _preferred(reported: Mapping[str, float]) -> list[tuple[str, str]]:
+    """(metric, filter) in order of preference: plain accuracy, then lm-eval's order, then how answers were given."""
+    keys = [(metric, filter_) for key in reported for metric, _, filter_ in [key.partition(",")]]
+    return sorted(
+        keys, key=lambda key: (key[0] in JUDGED, JUDGED.index(key[0]) if key[0] in JUDGED else 0, key[0] != "acc")
+    )
+
+
+def _numbers(scores: Mapping[str, object]) -> dict[str, float]:
+    """The scores among the entries of `results`: their keys hold a comma, and are no standard errors."""
+    return {
+        key: float(value)
+        for key, value in scores.items()
+        if "," in key and "_stderr," not in key and isinstance(value, (int, float))
+    }
+
+
+def all_equal(values: Iterable[object]) -> bool:
+    """Whether the values, compared as JSON, are the same."""
+    return len({json.dumps(value, sort_keys=True, default=str) for value in values}) <= 1
