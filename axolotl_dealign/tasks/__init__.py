@@ -1,4 +1,4 @@
-"""Where the lm-eval tasks of this package lie."""
+"""What the lm-eval tasks need besides their prompts and scores: their place, their rows, their sandbox."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def include_path() -> Path:
     Raises:
         DealignError: The installation lacks the tasks.
     """
-    package = Path(__file__).parent
+    package = Path(__file__).parent.parent
     for folder in (package / "lm_eval_tasks", package.parent / "lm_eval_tasks"):
         if folder.is_dir():
             return folder
