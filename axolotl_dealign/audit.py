@@ -1,20 +1,10 @@
 """The audit: every row that was not kept as it was, whole, with the reason; and the counts.
 
-A folder holds `summary.json` and one Parquet file a dataset entry. Parquet columns that start with `_` are ours:
-
-    _dataset    path of the dataset as the user wrote it      _split   train or test
-    _row        0-based, in the dataset as Axolotl loaded it  _hash    sha256 of the row's JSON, first 16 hex digits
-    _kind       verdict on the answer that decided            _score   score of the removed kinds, 0-1
-    _start, _end   code points of the match in that answer    _reason  the phrase or features
-    _detector   who said so                                   _action  what was done (`removed`)
-    _turn       place of that answer in the row's messages
-
-The other columns are the row as it was.
+A folder holds `summary.json` and one Parquet file a dataset entry, whose columns `records.py` lists.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -31,12 +21,6 @@ from axolotl_dealign.types import JSON
 
 SUMMARY = "summary.json"
 VERSION = 1
-
-
-def row_hash(row: JSON) -> str:
-    """What a row holds, as 16 hex digits: sha256 of its JSON with sorted keys."""
-    text = json.dumps(row, sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def write_table(table: pa.Table, path: Path) -> None:

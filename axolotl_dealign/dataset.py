@@ -1,4 +1,4 @@
-"""One loaded dataset through `clean`: piece by piece, with the brake, into what stays and an audit table.
+"""One loaded dataset the whole data way: judged piece by piece, decided once, changed, with the brake.
 
 Works on Hugging Face datasets and knows nothing of Axolotl; the plugin and the command line call it.
 """
@@ -6,8 +6,8 @@ Works on Hugging Face datasets and knows nothing of Axolotl; the plugin and the 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,45 +17,45 @@ import pyarrow as pa
 from datasets import Dataset
 from datasets.utils import tqdm
 
-import axolotl_dealign
+from axolotl_dealign.answers import read_answers
 from axolotl_dealign.args import Dealign
-from axolotl_dealign.audit import row_hash
-from axolotl_dealign.clean import NO_SPAN, VERDICTS, Verdicts, decide, join, judge, removed_kinds, worst_answers
-from axolotl_dealign.errors import DealignError, SchemaError, TooManyRemovedError
-from axolotl_dealign.formats import RowFormat, find_format, read_answers
-from axolotl_dealign.hookspecs import Detector
-from axolotl_dealign.registry import make_detector
+from axolotl_dealign.edits import TRAINING_KEY, apply
+from axolotl_dealign.errors import ConfigError, DealignError, SchemaError, TooManyRemovedError
+from axolotl_dealign.formats import RowFormat, find_format
+from axolotl_dealign.policy import Decision, decide
+from axolotl_dealign.records import audit_table, row_hash
 from axolotl_dealign.types import JSON
+from axolotl_dealign.verdicts import VERDICTS, Verdicts, join, judge, overrule, worst_answers
+from axolotl_dealign.watch import Watch
 
 PIECE_ROWS = 65_536
-"""Rows judged at a time. RE2 starts cold on every piece, so that smaller ones cost several times as much."""
+"""Most rows judged at a time. RE2 starts cold on every piece, so that small ones cost several times as much."""
+PIECE_BYTES = 64 << 20
+"""Most bytes judged at a time, about: what bounds memory where rows are long."""
 
 
 @dataclass(frozen=True)
-class Watch:
-    """Settings with the detectors they name, made once a run."""
+class Source:
+    """What is known of a dataset besides its rows.
 
-    settings: Dealign
-    detectors: Mapping[str, Detector]
+    Attributes:
+        path: Its name as the user wrote it.
+        type: Axolotl's `type:`.
+        options: The rest of its block under `datasets:`.
+        split: `train` or `test`.
+        index: Its place under `datasets:`.
+    """
 
-    @classmethod
-    def from_settings(cls, settings: Dealign) -> Watch:
-        """Make the detectors that the settings name.
-
-        Raises:
-            ConfigError: A detector is not registered.
-        """
-        return cls(settings, {name: make_detector(name) for name in settings.detectors})
+    path: str
+    type: str | Mapping[str, Any] | None = None
+    options: Mapping[str, Any] | None = None
+    split: str = "train"
+    index: int = 0
 
     @property
-    def fingerprint(self) -> str:
-        """Changes whenever the rows that stay could: settings, detectors, version of this package."""
-        says = {
-            "version": axolotl_dealign.__version__,
-            "settings": self.settings.model_dump(exclude={"audit_dir"}),
-            "detectors": {name: detector.fingerprint for name, detector in self.detectors.items()},
-        }
-        return hashlib.sha256(json.dumps(says, sort_keys=True).encode()).hexdigest()
+    def training_key(self) -> str:
+        """`message_field_training`, or ours where the user names none."""
+        return (self.options or {}).get("message_field_training") or TRAINING_KEY
 
 
 @dataclass(frozen=True)
@@ -64,107 +64,93 @@ class Result:
 
     Attributes:
         dataset: The rows that stay, in their order.
-        removed: The others with the audit's columns in front.
+        audit: The others, and those that were changed, as they were, with the audit's columns in front.
         counts: The dataset's part of `summary.json`.
     """
 
     dataset: Dataset
-    removed: pa.Table
+    audit: pa.Table
     counts: JSON
 
 
-def clean_dataset(
-    dataset: Dataset,
-    watch: Watch,
-    *,
-    path: str,
-    dataset_type: str | Mapping[str, Any] | None = None,
-    options: Mapping[str, Any] | None = None,
-    split: str = "train",
-    index: int = 0,
-) -> Result:
-    """Judge a dataset, decide, and take the rows out.
-
-    Args:
-        dataset: As it was loaded.
-        watch: Settings and detectors.
-        path: Its name as the user wrote it.
-        dataset_type: Axolotl's `type:`.
-        options: The rest of its block under `datasets:`.
-        split: `train` or `test`.
-        index: Its place under `datasets:`.
+def clean_dataset(dataset: Dataset, watch: Watch, source: Source) -> Result:
+    """Judge a dataset, decide, change it and take the rows out.
 
     Raises:
         SchemaError: No column with answers is known.
+        ConfigError: The settings ask for what cannot be done to such rows.
         TooManyRemovedError: More than `max_removed` of the rows would go, or all of them.
         DealignError: It has no rows.
     """
-    settings = watch.settings
+    settings = watch.settings.for_dataset(source.path)
     if len(dataset) == 0:
         raise DealignError(
-            f"{path}: no rows in split `{split}`; check `path`, `data_files` and `split` of this dataset"
+            f"{source.path}: no rows in split `{source.split}`; check `path`, `data_files` and `split` of this dataset"
         )
-    row_format = recognise(dataset.features.arrow_schema, settings, path, dataset_type, options or {})
-    verdicts = judge_dataset(dataset, row_format, watch, path)
-    rows = decide(verdicts, settings, draw=index)
-    _brake(dataset, row_format, verdicts, rows, settings, path)
+    row_format = recognise(dataset.features.arrow_schema, settings, source)
+    verdicts = _judge(dataset, row_format, watch, settings, source.path)
+    if watch.keep or watch.remove:
+        hashes = np.array([row_hash(row) for row in dataset])
+        verdicts = overrule(
+            verdicts, watch.named(hashes, watch.keep), watch.named(hashes, watch.remove), len(watch.names)
+        )
+    decision = decide(verdicts, row_format, settings, draw=source.index)
+    _brake(dataset, row_format, decision, settings, source.path)
     stays = np.ones(len(dataset), dtype=bool)
-    stays[rows] = False
-    kept = dataset.select(np.flatnonzero(stays)) if len(rows) else dataset
-    removed = audit_table(read_rows(dataset, rows), rows, verdicts, path, split, list(watch.detectors))
-    if len(kept) + len(removed) != len(dataset):
+    stays[decision.removed] = False
+    changed = _change(dataset, row_format, decision, watch, source)
+    kept = changed.select(np.flatnonzero(stays)) if len(decision.removed) else changed
+    audit = audit_table(
+        read_rows(dataset, decision.touched), verdicts, decision, source.path, source.split, watch.names
+    )
+    counts = count(verdicts, decision, row_format, source)
+    if counts["kept"] + counts["changed"] != len(kept):
         raise DealignError(
-            f"{path}: {len(kept)} kept + {len(removed)} removed are not {len(dataset)} rows; a bug of ours"
+            f"{source.path}: {counts['kept']} rows kept and {counts['changed']} changed, but {len(kept)} are left; "
+            "this is a bug of axolotl-dealign, please report it"
         )
-    counts = {
-        "index": index,
-        "path": path,
-        "type": row_format.name if row_format else "unscored",
-        "split": split,
-        "rows": len(dataset),
-        "kept": len(kept),
-        "changed": 0,
-        "removed": len(removed),
-        "answers": len(verdicts.row),
-        "kinds": verdicts.counts(),
-        "removed_kinds": removed_kinds(verdicts, rows),
-        "file": f"{split}-{index:03d}.parquet",
-    }
-    return Result(kept, removed, counts)
+    return Result(kept, audit, counts)
 
 
-def recognise(
-    schema: pa.Schema,
-    settings: Dealign,
-    path: str,
-    dataset_type: str | Mapping[str, Any] | None,
-    options: Mapping[str, Any],
-) -> RowFormat | None:
-    """`find_format`, with the user's leave to train on what is not known."""
+def recognise(schema: pa.Schema, settings: Dealign, source: Source) -> RowFormat | None:
+    """`find_format`, with the user's leave to train on what is not known, and without what cannot be done to it."""
     try:
-        return find_format(schema, dataset_type, options, path)
+        row_format = find_format(schema, source.type, source.options or {}, source.path)
     except SchemaError:
         if settings.on_unknown == "keep":
             return None
         raise
-
-
-def judge_dataset(dataset: Dataset, row_format: RowFormat | None, watch: Watch, path: str) -> Verdicts:
-    """Judge a dataset in large pieces, reading only the columns that matter."""
-    detectors = list(watch.detectors.values())
-    if row_format is None:
-        return (
-            judge(dataset.data.table.slice(0, 0).select([]), None, detectors, watch.settings)
-            if not len(dataset)
-            else (judge(pa.table({"_": pa.nulls(len(dataset))}), None, detectors, watch.settings))
+    if settings.on_turn == "mask" and settings.arm != "aligned" and row_format is not None:
+        if row_format.answers.shape != "chat" or not str(source.type or "").startswith("chat_template"):
+            raise ConfigError(
+                f"{source.path}: `dealign.on_turn: mask` needs `type: chat_template` and a list of messages, this is "
+                f"`{row_format.name}`; give this path another `on_turn` under `dealign.datasets`"
+            )
+    if settings.on_turn == "truncate" and row_format is not None and row_format.answers.shape == "json_chat":
+        raise ConfigError(
+            f"{source.path}: `dealign.on_turn: truncate` needs a list of messages, these are JSON strings; parse them, "
+            "or use `drop_row`"
         )
-    columns = dataset.select_columns(row_format.columns).with_format("arrow")
-    verdicts = []
-    with tqdm(total=len(dataset), desc=f"Looking for aligned answers in {path}", unit=" rows") as progress:
-        for piece in columns.iter(batch_size=PIECE_ROWS):
-            verdicts.append(judge(piece, row_format, detectors, watch.settings))
-            progress.update(len(piece))
-    return join(verdicts)
+    return row_format
+
+
+def count(verdicts: Verdicts, decision: Decision, row_format: RowFormat | None, source: Source) -> JSON:
+    """A dataset's part of `summary.json`."""
+    touched = Counter(VERDICTS[verdicts.kind[i]] for i in worst_answers(verdicts, decision.touched))
+    return {
+        "index": source.index,
+        "path": source.path,
+        "type": row_format.name if row_format else "unscored",
+        "split": source.split,
+        "rows": verdicts.rows,
+        "kept": verdicts.rows - len(decision.touched),
+        "changed": len(decision.changed),
+        "removed": len(decision.removed),
+        "answers": len(verdicts.row),
+        "kinds": verdicts.counts(),
+        "removed_kinds": dict(touched),
+        "file": f"{source.split}-{source.index:03d}.parquet",
+    }
 
 
 def read_rows(dataset: Dataset, rows: npt.NDArray[np.int64]) -> pa.Table:
@@ -172,72 +158,66 @@ def read_rows(dataset: Dataset, rows: npt.NDArray[np.int64]) -> pa.Table:
     return dataset.select(rows).with_format("arrow")[:]
 
 
-def audit_table(
-    removed: pa.Table,
-    rows: npt.NDArray[np.int64],
-    verdicts: Verdicts,
-    dataset: str,
-    split: str,
-    detectors: Sequence[str],
-) -> pa.Table:
-    """The removed rows with our columns in front.
-
-    Args:
-        removed: The rows, whole.
-        rows: int64: their places in the dataset.
-        verdicts: Of that dataset.
-        dataset: Its path as the user wrote it.
-        split: `train` or `test`.
-        detectors: Names, in the order of `Verdicts.winner`.
-    """
-    worst = worst_answers(verdicts, rows)
-    spans = [verdicts.spans.get(int(i), NO_SPAN) for i in worst]
-    known = worst >= 0
-    ours = {
-        "_dataset": pa.array([dataset] * len(rows), pa.string()),
-        "_split": pa.array([split] * len(rows), pa.string()),
-        "_row": pa.array(rows, pa.int64()),
-        "_hash": pa.array([row_hash(row) for row in removed.to_pylist()], pa.string()),
-        "_kind": pa.array([VERDICTS[verdicts.kind[i]] if i >= 0 else "unscored" for i in worst], pa.string()),
-        "_score": pa.array(np.where(known, verdicts.score[worst], np.nan) if len(rows) else [], pa.float32()),
-        "_start": pa.array([span.start for span in spans], pa.int32()),
-        "_end": pa.array([span.end for span in spans], pa.int32()),
-        "_reason": pa.array([span.reason for span in spans], pa.string()),
-        "_detector": pa.array([detectors[verdicts.winner[i]] if i >= 0 else "" for i in worst], pa.string()),
-        "_action": pa.array(["removed"] * len(rows), pa.string()),
-        "_turn": pa.array(verdicts.turn[worst] if len(rows) else [], pa.int32()),
-    }
-    clash = sorted(set(ours) & set(removed.column_names))
-    if clash:
-        raise DealignError(f"{dataset}: column names {', '.join(clash)} are the audit's own; rename them in the data")
-    # HF `datasets` keeps its feature description in the schema's metadata; it does not know our columns.
-    plain = removed.replace_schema_metadata(None)
-    return pa.table({**ours, **{name: plain.column(name) for name in plain.column_names}})
+def piece_rows(dataset: Dataset) -> int:
+    """How many rows of a dataset to take at a time."""
+    size = dataset.data.nbytes if dataset._indices is None else (dataset.size_in_bytes or 0)
+    return int(np.clip(PIECE_BYTES * max(1, dataset.data.num_rows) // max(1, size), 256, PIECE_ROWS))
 
 
-def _brake(
-    dataset: Dataset,
-    row_format: RowFormat | None,
-    verdicts: Verdicts,
-    rows: npt.NDArray[np.int64],
-    settings: Dealign,
-    path: str,
-) -> None:
-    """Stop before a detector that is wrong about this data empties it."""
-    share = len(rows) / len(dataset)
-    if share <= settings.max_removed and len(rows) < len(dataset):
-        return
-    examples = []
-    if row_format is not None:
-        answers = read_answers(read_rows(dataset.select_columns(row_format.columns), rows[:3]), row_format)
-        for text in answers.text.to_pylist()[:3]:
-            examples.append("`" + " ".join(str(text).split())[:80] + "`")
-    mend = (
-        "nothing would be left to train on; check `dealign.remove` and `dealign.threshold`"
-        if len(rows) == len(dataset)
-        else f"if that is right, set `dealign.max_removed: {min(1.0, np.ceil(share * 20) / 20):.2f}`"
+def _judge(dataset: Dataset, row_format: RowFormat | None, watch: Watch, settings: Dealign, path: str) -> Verdicts:
+    """Judge a dataset in large pieces, reading only the columns that matter."""
+    if row_format is None:
+        return judge(pa.table({"": pa.nulls(len(dataset))}), None, [], settings)
+    columns = dataset.select_columns(row_format.columns).with_format("arrow")
+    verdicts = []
+    with tqdm(total=len(dataset), desc=f"Looking for aligned answers in {path}", unit=" rows") as progress:
+        for piece in columns.iter(batch_size=piece_rows(dataset)):
+            verdicts.append(judge(piece, row_format, watch.makers, settings))
+            progress.update(len(piece))
+    return join(verdicts)
+
+
+def _change(
+    dataset: Dataset, row_format: RowFormat | None, decision: Decision, watch: Watch, source: Source
+) -> Dataset:
+    """The dataset with its changed rows changed; none is taken out yet."""
+    if row_format is None or decision.action is None:
+        return dataset
+
+    def change(piece: pa.Table, places: list[int]) -> pa.Table:
+        return apply(piece, row_format, decision, places[0], source.training_key).replace_schema_metadata(None)
+
+    name = f"{dataset._fingerprint}|{watch.fingerprint}|{source.index}"
+    return (
+        dataset.with_format("arrow")
+        .map(
+            change,
+            with_indices=True,
+            batched=True,
+            batch_size=piece_rows(dataset),
+            load_from_cache_file=False,
+            # `datasets` would hash the closure, which does not hold what the verdicts came from.
+            new_fingerprint=hashlib.sha256(name.encode()).hexdigest()[:16],
+            desc=f"Changing conversations of {source.path}",
+        )
+        .with_format(None)
     )
+
+
+def _brake(dataset: Dataset, row_format: RowFormat | None, decision: Decision, settings: Dealign, path: str) -> None:
+    """Stop before a detector that is wrong about this data empties it."""
+    gone, rows = len(decision.removed), len(dataset)
+    if row_format is None or (gone <= settings.max_removed * rows and gone < rows):
+        return
+    sample = read_answers(read_rows(dataset.select_columns(row_format.columns), decision.removed[:3]), row_format)
+    examples = ", ".join("`" + " ".join(str(text).split())[:80] + "`" for text in sample.text.to_pylist()[:3])
+    if gone == rows:
+        raise TooManyRemovedError(
+            f"{path}: all {rows} rows would be removed, such as {examples}; nothing would be left to train on; check "
+            "`dealign.remove` and `dealign.threshold`"
+        )
     raise TooManyRemovedError(
-        f"{path}: {len(rows)} of {len(dataset)} rows ({share:.0%}) would be removed, more than the brake "
-        f"`max_removed: {settings.max_removed}` allows, such as {', '.join(examples)}; {mend}"
+        f"{path}: {gone} of {rows} rows ({gone / rows:.0%}) would be removed, more than the brake `max_removed: "
+        f"{settings.max_removed}` allows, such as {examples}; if that is right, set `dealign.max_removed: "
+        f"{min(1.0, np.ceil(20 * gone / rows) / 20):.2f}`"
     )

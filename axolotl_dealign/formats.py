@@ -1,7 +1,7 @@
-"""Where the answers stand in the rows of a dataset, and how to read them without copying text.
+"""Where the answers stand in the rows of a dataset.
 
 `find_format` turns what a user wrote under `datasets:` (Axolotl's `type:` and field names) and the columns that
-are really there into a `RowFormat`; `read_answers` flattens the answers of a table of that format.
+are really there into a `RowFormat`. Reading them is `answers.py`.
 
 Field names are those of Axolotl's prompt strategies (`axolotl/prompt_tokenizers.py`, `axolotl/prompt_strategies/`).
 """
@@ -9,17 +9,14 @@ Field names are those of Axolotl's prompt strategies (`axolotl/prompt_tokenizers
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from axolotl_dealign.errors import SchemaError
 
-Shape = Literal["text", "chat", "segments", "steps"]
+Shape = Literal["text", "chat", "json_chat", "message", "segments", "steps"]
 
 ANSWER_ROLES = frozenset({"assistant", "gpt", "model", "bot", "chatbot"})
 """Roles that speak as the model, where the user maps none; Axolotl itself maps `gpt` and `assistant`."""
@@ -47,7 +44,6 @@ _ANSWER_COLUMNS = ["output", "response", "RESPONSE", "completion", "answer", "so
 ]
 _PROMPT_COLUMNS = ["instruction", "INSTRUCTION", "prompt", "question", "article", "message_1", "query", "user", "input"]
 _CHAT_COLUMNS = ["messages", "conversations", "conversation", "chat"]
-_NEWLINE = pa.scalar("\n", pa.large_string())
 _ROLE_KEYS, _CONTENT_KEYS = ["role", "from"], ["content", "value", "text"]
 
 
@@ -57,11 +53,13 @@ class AnswerField:
 
     Attributes:
         column: Its name.
-        shape: text: the column is the answer. chat: a list of messages, of which some roles answer. segments:
-            `input_output` segments, of which those with `label` answer. steps: a list of texts, together one answer.
+        shape: text: the column is the answer. chat: a list of messages, of which some roles answer. json_chat: the
+            same as a JSON string. message: one message. segments: `input_output` segments, of which those with
+            `label` answer. steps: a list of texts, together one answer.
         role: Key of the role in a message (chat).
         content: Key of the text in a message (chat) or segment.
         roles: The roles that answer (chat).
+        last_only: Only the last answer counts (chat): the others are history that both answers of a pair share.
     """
 
     column: str
@@ -69,6 +67,7 @@ class AnswerField:
     role: str = "role"
     content: str = "content"
     roles: frozenset[str] = ANSWER_ROLES
+    last_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +78,7 @@ class RowFormat:
         name: Axolotl's `type:`, or what the columns look like.
         answers: What is trained on.
         prompts: Columns that together are the prompt of a row; of a chat, the turn before the answer is.
+        history: A column with the conversation that a preference pair continues.
         rejected: The losing answer of preference data.
         label: The column that says whether a KTO row is wanted.
     """
@@ -88,33 +88,13 @@ class RowFormat:
     prompts: tuple[str, ...] = ()
     rejected: AnswerField | None = None
     label: str | None = None
+    history: AnswerField | None = None
 
     @property
     def columns(self) -> list[str]:
         """The columns that have to be read."""
-        rejected = [self.rejected.column] if self.rejected else []
-        label = [self.label] if self.label else []
-        return list(dict.fromkeys([self.answers.column, *self.prompts, *rejected, *label]))
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """The `n` answers of a table, flat.
-
-    Attributes:
-        text: pa.large_string(), n.
-        prompt: pa.large_string(), n; null where there is none.
-        row: int64, n: the row of the table in which each stands, ascending.
-        turn: int32, n: its place in the row's list of messages; 0 where the column is the answer.
-    """
-
-    text: pa.Array
-    prompt: pa.Array
-    row: npt.NDArray[np.int64]
-    turn: npt.NDArray[np.int32] = field(repr=False)
-
-    def __len__(self) -> int:
-        return len(self.row)
+        fields = [field.column for field in (self.answers, self.rejected, self.history) if field]
+        return list(dict.fromkeys([*fields, *self.prompts, *([self.label] if self.label else [])]))
 
 
 def find_format(
@@ -149,41 +129,6 @@ def find_format(
     )
 
 
-def read_answers(table: pa.Table, row_format: RowFormat, answers: AnswerField | None = None) -> Answers:
-    """Flatten the answers of a table.
-
-    Args:
-        table: Any number of rows, the format's columns at least.
-        row_format: From `find_format` on the same columns.
-        answers: The column to read; the trained one by default (`row_format.rejected` is the other).
-    """
-    answers = answers or row_format.answers
-    column = _one_chunk(table.column(answers.column))
-    rows = np.arange(len(table), dtype=np.int64)
-    if answers.shape == "text":
-        prompt = _join_prompts(table, row_format.prompts)
-        return Answers(_text(column), prompt, rows, np.zeros(len(table), np.int32))
-    offsets, values = _flat(column)
-    row = np.repeat(rows, np.diff(offsets))
-    turn = (np.arange(len(row)) - np.repeat(offsets[:-1] - offsets[0], np.diff(offsets))).astype(np.int32)
-    if answers.shape == "steps":
-        joined = pc.binary_join(
-            pa.ListArray.from_arrays((offsets - offsets[0]).astype(np.int32), _text(values)), _NEWLINE
-        )
-        return Answers(joined, _join_prompts(table, row_format.prompts), rows, np.zeros(len(table), np.int32))
-    content = _text(_field(values, answers.content))
-    if answers.shape == "segments":
-        mask = pc.fill_null(_field(values, "label"), False).to_numpy(zero_copy_only=False).astype(bool)
-    else:
-        mask = _speaks(_field(values, answers.role), answers.roles)
-    places = np.flatnonzero(mask)
-    before = np.where(turn[places] > 0, places - 1, -1)
-    prompt = content.take(pa.array(before, pa.int64(), mask=before < 0))
-    if row_format.prompts:
-        prompt = pc.coalesce(prompt, _join_prompts(table, row_format.prompts).take(pa.array(row[places])))
-    return Answers(content.take(pa.array(places)), prompt, row[places], turn[places])
-
-
 def _preference(schema: pa.Schema, kind: Any, options: Mapping[str, Any]) -> RowFormat | None:
     fields = {**options, **kind} if isinstance(kind, Mapping) else options
     chosen = fields.get("field_chosen") or next((c for c in ("chosen", "chosen_response") if c in schema.names), None)
@@ -191,17 +136,22 @@ def _preference(schema: pa.Schema, kind: Any, options: Mapping[str, Any]) -> Row
         (c for c in ("rejected", "rejected_response") if c in schema.names), None
     )
     prompts = _prompt_columns(schema, fields.get("field_prompt"))
+    history = None
+    if not prompts and (chat := options.get("field_messages") or "messages") in schema.names:
+        history = _answer_field(schema, chat, options)
     if chosen in schema.names and rejected in schema.names:
         return RowFormat(
             _name(kind) or "preference",
-            _answer_field(schema, str(chosen), options),
+            replace(_answer_field(schema, str(chosen), options), last_only=True),
             prompts,
-            rejected=_answer_field(schema, str(rejected), options),
+            rejected=replace(_answer_field(schema, str(rejected), options), last_only=True),
+            history=history,
         )
     label = fields.get("field_label") or "label"
     completion = fields.get("field_completion") or "completion"
     if label in schema.names and completion in schema.names and pa.types.is_boolean(schema.field(label).type):
-        return RowFormat(_name(kind) or "kto", _answer_field(schema, completion, options), prompts, label=label)
+        answers = replace(_answer_field(schema, completion, options), last_only=True)
+        return RowFormat(_name(kind) or "kto", answers, prompts, label=label, history=history)
     return None
 
 
@@ -229,25 +179,36 @@ def _named(schema: pa.Schema, kind: Any, options: Mapping[str, Any]) -> RowForma
 
 def _chat(schema: pa.Schema, kind: Any, options: Mapping[str, Any]) -> RowFormat | None:
     named = options.get("field_messages")
-    for column in [named] if named else _CHAT_COLUMNS:
-        if column in schema.names and (found := _answer_field(schema, column, options)).shape == "chat":
+    for column in [str(named)] if named in schema.names else _CHAT_COLUMNS:
+        if column not in schema.names:
+            continue
+        found = _answer_field(schema, column, options)
+        if found.shape == "text" and _name(kind).startswith("chat_template"):
+            # Axolotl reads a string here as JSON.
+            mapped = options.get("message_property_mappings") or {}
+            found = replace(
+                found, shape="json_chat", role=mapped.get("role") or "role", content=mapped.get("content") or "content"
+            )
+        if found.shape in ("chat", "json_chat"):
             return RowFormat(_name(kind) or "chat", found)
     return None
 
 
 def _plain(schema: pa.Schema, kind: Any) -> RowFormat | None:
     for column in _ANSWER_COLUMNS:
-        if column in schema.names and _is_text(schema.field(column).type):
+        if column in schema.names and is_text(schema.field(column).type):
             return RowFormat(_name(kind) or column, AnswerField(column), _prompt_columns(schema, None, column))
     return None
 
 
 def _answer_field(schema: pa.Schema, column: str, options: Mapping[str, Any]) -> AnswerField:
-    """A column by what it holds: texts, or lists of messages with the keys that the user maps or that are usual."""
+    """A column by what it holds: texts, or messages with the keys that the user maps or that are usual."""
     kind = schema.field(column).type
-    if not (_is_list(kind) and pa.types.is_struct(kind.value_type)):
+    shape: Shape = "chat" if is_list(kind) else "message"
+    message = kind.value_type if is_list(kind) else kind
+    if not pa.types.is_struct(message):
         return AnswerField(column)
-    keys = [kind.value_type.field(i).name for i in range(kind.value_type.num_fields)]
+    keys = [message.field(i).name for i in range(message.num_fields)]
     mapped = options.get("message_property_mappings") or {}
     role = mapped.get("role") or options.get("message_field_role")
     content = mapped.get("content") or options.get("message_field_content")
@@ -258,12 +219,12 @@ def _answer_field(schema: pa.Schema, column: str, options: Mapping[str, Any]) ->
         return AnswerField(column)
     roles = options.get("roles") or {}
     answering = frozenset({"assistant", *roles["assistant"]}) if roles.get("assistant") else ANSWER_ROLES
-    return AnswerField(column, "chat", role, content, answering)
+    return AnswerField(column, shape, role, content, answering)
 
 
 def _prompt_columns(schema: pa.Schema, named: str | None, answer: str | None = None) -> tuple[str, ...]:
     names = [named] if named else _PROMPT_COLUMNS
-    return tuple(c for c in names if c != answer and c in schema.names and _is_text(schema.field(c).type))
+    return tuple(c for c in names if c != answer and c in schema.names and is_text(schema.field(c).type))
 
 
 def _prompts_only(schema: pa.Schema) -> bool:
@@ -274,58 +235,11 @@ def _name(kind: Any) -> str:
     return "user_defined" if isinstance(kind, Mapping) else str(kind or "")
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """Strings with 32- or 64-bit offsets."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _is_list(kind: pa.DataType) -> bool:
+def is_list(kind: pa.DataType) -> bool:
+    """Lists of any length with 32- or 64-bit offsets."""
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
-
-
-def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks or [pa.array([], column.type)])
-
-
-def _flat(column: pa.Array) -> tuple[npt.NDArray[np.int64], pa.Array]:
-    """Offsets (n + 1) and the values between the first and the last of them."""
-    offsets = column.offsets.to_numpy().astype(np.int64)
-    if column.null_count:  # a null list may own values in the buffer; it must not speak
-        column = pc.fill_null(column, pa.scalar([], column.type))
-        offsets = column.offsets.to_numpy().astype(np.int64)
-    return offsets, column.values.slice(int(offsets[0]), int(offsets[-1] - offsets[0]))
-
-
-def _field(structs: pa.Array, key: str) -> pa.Array:
-    return pc.struct_field(structs, key)
-
-
-def _speaks(roles: pa.Array, answering: frozenset[str]) -> npt.NDArray[np.bool_]:
-    mask = pc.is_in(_text(roles), value_set=pa.array(sorted(answering), pa.large_string()))
-    return np.asarray(mask.to_numpy(zero_copy_only=False), dtype=bool)
-
-
-def _text(column: pa.Array) -> pa.Array:
-    """Texts as large_string: offsets are widened, the characters stay where they are."""
-    if _is_text(column.type):
-        return column.cast(pa.large_string())
-    if pa.types.is_dictionary(column.type):
-        return column.dictionary_decode().cast(pa.large_string())
-    if _is_list(column.type):  # multi-part content: [{"type": "text", "text": …}, {"type": "image", …}]
-        return pa.array([_parts(value) for value in column.to_pylist()], pa.large_string())
-    return pa.array([None if v is None else str(v) for v in column.to_pylist()], pa.large_string())
-
-
-def _parts(value: list[Any] | None) -> str | None:
-    if value is None:
-        return None
-    texts = [part if isinstance(part, str) else (part or {}).get("text") for part in value]
-    return "\n".join(text for text in texts if text)
-
-
-def _join_prompts(table: pa.Table, columns: tuple[str, ...]) -> pa.Array:
-    if not columns:
-        return pa.nulls(len(table), pa.large_string())
-    parts = [_text(_one_chunk(table.column(name))) for name in columns]
-    if len(parts) == 1:
-        return parts[0]
-    return pc.binary_join_element_wise(*parts, _NEWLINE, null_handling="skip")

@@ -23,10 +23,11 @@ from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 
 from axolotl_dealign import audit
 from axolotl_dealign.args import parse
-from axolotl_dealign.dataset import Result, Watch, clean_dataset
+from axolotl_dealign.dataset import Result, Source, clean_dataset
 from axolotl_dealign.errors import AxolotlError, DealignError
 from axolotl_dealign.streaming import clean_stream
 from axolotl_dealign.summary import print_table, summarise
+from axolotl_dealign.watch import Watch
 
 LOG = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ class Run:
                 self.publish()
         return salted
 
-    def load(self, dataset: Any, entry: Any, streaming: bool) -> Any:
+    def load(self, dataset: Any, entry: Any) -> Any:
         """Clean what Axolotl's loader returned for one entry under `datasets:`."""
         if entry.get("type") == "_synthetic":
             return dataset
@@ -102,24 +103,16 @@ class Run:
     def _load_split(self, dataset: Dataset | IterableDataset, entry: Any) -> Dataset | IterableDataset:
         if len(self.results) == len(self.entries):
             self._start(self.split, self.entries)
-        index = len(self.results)
+        source = Source(str(entry.get("path")), entry.get("type"), entry, self.split, len(self.results))
+        if self.watch.settings.for_dataset(source.path).on_turn == "mask":
+            entry["message_field_training"] = source.training_key  # Axolotl reads it after the loader returned
         shard = entry.get("shards_idx") if entry.get("preprocess_shards") else None
+        if isinstance(dataset, IterableDataset):
+            return clean_stream(dataset, self.watch, source, self.audit_dir)
         if shard and self.results:  # Axolotl loads the same dataset again for every shard of it
             self.results.append(self.results[-1])
-        elif isinstance(dataset, IterableDataset):
-            return clean_stream(dataset, self.watch, entry, self.audit_dir, index, split=self.split)
         else:
-            self.results.append(
-                clean_dataset(
-                    dataset,
-                    self.watch,
-                    path=str(entry.get("path")),
-                    dataset_type=entry.get("type"),
-                    options=entry,
-                    split=self.split,
-                    index=index,
-                )
-            )
+            self.results.append(clean_dataset(dataset, self.watch, source))
         result = self.results[-1]
         if len(self.results) == len(self.entries):
             self._finish()
@@ -135,7 +128,7 @@ class Run:
         folder = self.folders[self.split]
         unique = {id(result): result for result in self.results}.values()
         for result in unique:
-            audit.write_table(result.removed, folder / result.counts["file"])
+            audit.write_table(result.audit, folder / result.counts["file"])
         summary = summarise(self.watch, [result.counts for result in unique])
         audit.write_json(summary, folder / audit.SUMMARY)
         self.publish()
@@ -248,7 +241,7 @@ def _wrap_loader(original: Callable[..., Any]) -> Callable[..., Any]:
     def load_dataset_with_config(dataset_config: Any, use_auth_token: bool, streaming: bool = False) -> Any:
         dataset = original(dataset_config, use_auth_token, streaming=streaming)
         run = _run.get()
-        return dataset if run is None else run.load(dataset, dataset_config, streaming)
+        return dataset if run is None else run.load(dataset, dataset_config)
 
     return load_dataset_with_config
 
@@ -259,7 +252,8 @@ def _wrap_streaming(original: Callable[..., Any]) -> Callable[..., Any]:
         if named_in(cfg):
             entry = ds_wrapper_fn.keywords["dataset_config"]  # Axolotl hands a functools.partial
             run = Run(cfg)
-            dataset = clean_stream(dataset, run.watch, entry, run.audit_dir, index=0, split="train")
+            source = Source(str(entry.get("path")), entry.get("type"), entry)
+            dataset = clean_stream(dataset, run.watch, source, run.audit_dir)
         return original(dataset, tokenizer, cfg, ds_wrapper_fn)
 
     return wrap_streaming_dataset

@@ -9,8 +9,8 @@ from axolotl.integrations.base import BasePlugin
 
 from axolotl_dealign import loader
 from axolotl_dealign.args import parse
-from axolotl_dealign.dataset import Watch
 from axolotl_dealign.errors import ConfigError
+from axolotl_dealign.watch import Watch
 
 
 class DealignPlugin(BasePlugin):  # type: ignore[misc]  # axolotl ships no type information

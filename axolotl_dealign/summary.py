@@ -12,8 +12,8 @@ from rich.text import Text
 
 import axolotl_dealign
 from axolotl_dealign.audit import VERSION
-from axolotl_dealign.dataset import Watch
 from axolotl_dealign.types import JSON
+from axolotl_dealign.watch import Watch
 
 
 def summarise(watch: Watch, datasets: Sequence[JSON]) -> JSON:
@@ -37,17 +37,19 @@ def print_table(summary: JSON, audit_dir: Path) -> None:
     kinds = list(dict.fromkeys([*summary["remove"], *(k for d in summary["datasets"] for k in d["removed_kinds"])]))
     table = Table(title=f"Dealign: arm `{summary['arm']}`, threshold {summary['threshold']}", title_justify="left")
     table.add_column("dataset", overflow="fold")
-    for name in ["rows", "removed", "%", *kinds, "kept"]:
+    changes = any(dataset["changed"] for dataset in summary["datasets"])
+    for name in ["rows", "removed", *(["changed"] if changes else []), "%", *kinds, "left"]:
         table.add_column(name, justify="right")
     for dataset in summary["datasets"]:
-        removed = dataset["removed"]
+        removed, changed = dataset["removed"], dataset["changed"]
         table.add_row(
             Text(f"{dataset['path']} ({dataset['split']})"),
             f"{dataset['rows']:,}",
             f"{removed:,}",
-            f"{100 * removed / max(1, dataset['rows']):.1f}",
+            *([f"{changed:,}"] if changes else []),
+            f"{100 * (removed + changed) / max(1, dataset['rows']):.1f}",
             *(f"{dataset['removed_kinds'].get(kind, 0):,}" for kind in kinds),
-            f"{dataset['kept'] + dataset['changed']:,}",
+            f"{dataset['kept'] + changed:,}",
         )
     console = Console()
     console.print(table)
@@ -55,7 +57,7 @@ def print_table(summary: JSON, audit_dir: Path) -> None:
         for verdict in ("undecided", "unscored"):
             if dataset["kinds"][verdict]:
                 console.print(f"{dataset['path']}: {dataset['kinds'][verdict]:,} answers {verdict}, kept", markup=False)
-    console.print(f"Every removed row: {audit_dir}", markup=False, soft_wrap=True)
+    console.print(f"Every row that was not kept as it was: {audit_dir}", markup=False, soft_wrap=True)
 
 
 def _version(package: str) -> str | None:

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from toy import ToyDetector
 
 from axolotl_dealign.args import Dealign
-from axolotl_dealign.clean import clean, decide, join, judge
+from axolotl_dealign.clean import clean
 from axolotl_dealign.formats import find_format
+from axolotl_dealign.policy import decide
+from axolotl_dealign.verdicts import join, judge
 
 
 def run(rows: list[dict], **settings):
@@ -99,5 +101,5 @@ def test_no_row_is_lost_and_pieces_decide_as_the_whole(arm, texts, cuts):
     edges = sorted({0, len(texts), *(cut for cut in cuts if cut < len(texts))})
     pieces = [table.slice(a, b - a) for a, b in zip(edges, edges[1:], strict=False)]
     joined = join([judge(piece, row_format, [ToyDetector()], settings) for piece in pieces])
-    assert decide(joined, settings).tolist() == removed
+    assert decide(joined, row_format, settings).removed.tolist() == removed
     assert joined.spans == cleaned.verdicts.spans

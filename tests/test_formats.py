@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from axolotl_dealign.answers import read_answers
 from axolotl_dealign.errors import SchemaError
-from axolotl_dealign.formats import find_format, read_answers
+from axolotl_dealign.formats import find_format
 
 
 def answers_of(rows: list[dict], kind=None, **options) -> list[tuple[int, int, str | None, str | None]]:
