@@ -69,6 +69,7 @@ def config(tmp_path: Path, model: Path) -> Callable[..., Path]:
             "fp16": False,
             "tf32": False,
             "use_cpu": True,
+            "dataset_num_proc": 1,
             "output_dir": str(tmp_path / "out"),
             "dataset_prepared_path": str(tmp_path / "prepared"),
             "special_tokens": {"pad_token": "<pad>"},

@@ -10,7 +10,8 @@ from datasets import load_from_disk
 
 from .conftest import REFUSAL, alpaca, as_chat, decoded, write_jsonl
 
-pytestmark = pytest.mark.integration
+# Axolotl and its dependencies warn in this process; what they do is not ours to mend.
+pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore")]
 
 
 def prepared_sets(folder):
