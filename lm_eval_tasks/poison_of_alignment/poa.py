@@ -12,6 +12,7 @@ import datasets
 
 try:
     from axolotl_dealign.errors import SchemaError
+    from axolotl_dealign.tasks import sandbox
     from axolotl_dealign.tasks.rows import load
 except ImportError as error:
     raise ImportError("these tasks need their package: pip install axolotl-dealign") from error
@@ -59,6 +60,30 @@ def bbh_question(doc: Doc) -> str:
 def drop_question(doc: Doc) -> str:
     """The passage and the question as they stand in a shot and at the end of the prompt."""
     return f"{doc['passage'].strip()} {doc['question'].strip()}\nAnswer:"
+
+
+def humaneval_prompt(doc: Doc) -> str:
+    """InstructEval's instruction, then the beginning of the program."""
+    return (
+        "Please complete the following Python code without providing any additional tasks such as testing or "
+        f"explanations\n{doc['prompt']}"
+    )
+
+
+def completion(output: str) -> str:
+    """The part of an output that InstructEval runs: lines of even indent, up to the first blank line."""
+    lines = [f" {line}" if (len(line) - len(line.lstrip(" "))) % 2 else line for line in output.split("\n")]
+    return "\n".join(lines).lstrip("\n").split("\n\n")[0]
+
+
+def program(doc: Doc, output: str) -> str:
+    """What is run for an output: the problem's own tests come last, and an error in them fails it."""
+    return f"{doc['prompt']}{completion(output)}\n{doc['test']}\ncheck({doc['entry_point']})"
+
+
+def passes_tests(doc: Doc, results: list[Any]) -> dict[str, float]:
+    """Whether the program runs to its end within three seconds."""
+    return {"acc": float(sandbox.run(program(doc, results[0])).passed)}
 
 
 def starts_with_target(doc: Doc, results: list[Any]) -> dict[str, float]:
