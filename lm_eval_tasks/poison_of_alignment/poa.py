@@ -5,19 +5,29 @@ Facts from declare-lab/instruct-eval at commit 49bbd2c; tests compare all 20,672
 
 from __future__ import annotations
 
+import ast
 import random
+import re
+import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import datasets
 
 try:
     from axolotl_dealign.errors import SchemaError
+    from axolotl_dealign.refusals import judge_ahead, refused
+    from axolotl_dealign.refusals import mean_judged as mean_judged  # named in _common_yaml
     from axolotl_dealign.tasks import sandbox
     from axolotl_dealign.tasks.rows import load
 except ImportError as error:
     raise ImportError("these tasks need their package: pip install axolotl-dealign") from error
 
 Doc = dict[str, Any]
+Scores = dict[str, float | None]
+
+NUMBER = r"\d|\b(zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b"
+WORDS = ("yes", "no", "true", "false", "valid", "invalid")
 
 
 def mmlu_rows(subset: str, poa_data: object = None, **_: object) -> dict[str, datasets.Dataset]:
@@ -81,14 +91,104 @@ def program(doc: Doc, output: str) -> str:
     return f"{doc['prompt']}{completion(output)}\n{doc['test']}\ncheck({doc['entry_point']})"
 
 
-def passes_tests(doc: Doc, results: list[Any]) -> dict[str, float]:
-    """Whether the program runs to its end within three seconds."""
-    return {"acc": float(sandbox.run(program(doc, results[0])).passed)}
+def judge_bbh(resps: Iterable[Any], docs: list[Doc]) -> list[Any]:
+    """A filter that changes nothing: it only judges all outputs before they are scored one by one."""
+    return _judged(resps, [doc["input"] for doc in docs])
 
 
-def starts_with_target(doc: Doc, results: list[Any]) -> dict[str, float]:
+def judge_humaneval(resps: Iterable[Any], docs: list[Doc]) -> list[Any]:
+    """As `judge_bbh`."""
+    return _judged(resps, [humaneval_prompt(doc) for doc in docs])
+
+
+def mmlu_score(doc: Doc, results: list[Any]) -> Scores:
+    """Unanswered: the stripped output does not start with A, B, C or D."""
+    output = text(results)
+    return scores(starts_with(doc, output), output.strip()[:1] in set("ABCD"))
+
+
+def bbh_score(doc: Doc, results: list[Any]) -> Scores:
+    """Unanswered: the stripped output does not start with an answer of the target's form."""
+    output = text(results)
+    return scores(
+        starts_with(doc, output),
+        bool(re.match(bbh_form(doc["target"]), output.strip(), re.IGNORECASE)),
+        refusal=refused([output], [doc["input"]])[0],
+    )
+
+
+def drop_score(doc: Doc, results: list[Any]) -> Scores:
+    """Unanswered: nothing but blanks and punctuation or, where a number is asked for, no number."""
+    output = text(results)
+    number = doc["target"].replace(",", "").replace(".", "").isdigit()
+    return scores(starts_with(doc, output), bool(re.search(NUMBER if number else r"[^\W_]", output, re.IGNORECASE)))
+
+
+def humaneval_score(doc: Doc, results: list[Any]) -> Scores:
+    """Right: the program runs to its end within three seconds. Unanswered: no line of what is run is a statement."""
+    output = text(results)
+    passed = sandbox.run(program(doc, output)).passed
+    return scores(passed, has_code(completion(output)), refusal=refused([output], [humaneval_prompt(doc)])[0])
+
+
+def starts_with(doc: Doc, output: str) -> bool:
     """InstructEval's rule on MMLU, BBH and DROP: the stripped output starts with the label, in its case."""
-    return {"acc": float(results[0].strip().startswith(doc["target"]))}
+    return output.strip().startswith(doc["target"])
+
+
+def scores(correct: bool, answered: bool, **more: float | None) -> Scores:
+    """Metrics of one question; a right answer is an answer, and an unanswered one has no share in `acc_answered`.
+
+    None is a missing value, written as null. Every metric is there for every question, since lm-eval takes the
+    count of one metric for the size of the task.
+    """
+    answered = answered or correct
+    return {
+        "acc": float(correct),
+        "unanswered": float(not answered),
+        "acc_answered": float(correct) if answered else None,
+        **{name: None if value is None else float(value) for name, value in more.items()},
+    }
+
+
+def text(results: list[Any]) -> str:
+    """The output; what is no text (a server's null) is an empty, unanswered one."""
+    return results[0] if isinstance(results[0], str) else ""
+
+
+def bbh_form(target: str) -> str:
+    """What an answer begins with, by the form of the target: an option, a number, a word, brackets, a list."""
+    if re.fullmatch(r"\([A-Z]\)", target):
+        return r"\([A-Z]\)|[A-Z]([).:]|\s*$)"
+    if re.fullmatch(r"-?\d+", target):
+        return r"-?\d"
+    if target.lower() in WORDS:
+        return rf"({'|'.join(WORDS)})\b"
+    if re.fullmatch(r"[\[\](){}<> ]+", target):
+        return r"[\[\](){}<>]"
+    return rf"({'|'.join(map(re.escape, target.split()))})(?!\w)"
+
+
+def has_code(source: str) -> bool:
+    """Whether a line of it is a Python statement: more than a name, a value or a comparison, which prose can be too."""
+    for line in filter(None, map(str.strip, source.split("\n"))):
+        for statement in (line, f"{line} pass"):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about what the model wrote
+                try:
+                    body = ast.parse(statement).body
+                except (SyntaxError, ValueError, RecursionError, MemoryError):
+                    continue
+            doing = [node for node in body if not isinstance(node, (ast.Expr, ast.Pass))]
+            if doing or any(isinstance(node, (ast.Call, ast.Yield)) for part in body for node in ast.walk(part)):
+                return True
+    return False
+
+
+def _judged(resps: Iterable[Any], prompts: list[str]) -> list[Any]:
+    outputs = list(resps)
+    judge_ahead([text([output]) for output in outputs], prompts)
+    return outputs
 
 
 def _spans(row: Doc) -> list[str]:

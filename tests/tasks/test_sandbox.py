@@ -41,6 +41,7 @@ def test_libraries_work_and_the_module_is_not_main():
     assert run(
         "import re, math, hashlib, collections, typing, datetime\nimport numpy\nassert numpy.ones(3).sum() == 3"
     ).passed
+    assert run("import threading; t = threading.Thread(target=print); t.start(); t.join()").passed
     assert run("assert __name__ != '__main__'; import resource; resource.getrlimit(resource.RLIMIT_AS)").passed
 
 
