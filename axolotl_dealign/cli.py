@@ -79,5 +79,27 @@ def report(sources: tuple[str, ...], reference: str | None, output: Path | None)
     click.echo(f"{path}")
 
 
+@main.command()
+@click.argument("folder", type=PATH)
+@click.option("--judge", metavar="DETECTOR", help="The registered detector that judges.  [default: phrases]")
+def rescore(folder: Path, judge: str | None) -> None:
+    """Judge the outputs of an earlier lm-eval run in FOLDER for refusals.
+
+    Writes `refusal` into its samples_*.jsonl and results_*.json, whatever tasks they are of. Outputs of fewer than 32
+    new tokens cannot show a refusal and get none.
+    """
+    from axolotl_dealign.errors import ResultsError
+    from axolotl_dealign.registry import DEFAULT_DETECTOR
+    from axolotl_dealign.rescore import rescore as rescored
+
+    judged = 0
+    for task in rescored(folder, judge or DEFAULT_DETECTOR):
+        judged += task.judged
+        share = f"{task.refused:.1%} of {task.judged} refused" if task.judged else "not judged"
+        click.echo(f"{task.task}: {share}{f' ({task.why_not})' if task.why_not else ''}")
+    if not judged:
+        raise ResultsError(f"nothing in {folder} is long enough to be judged; no file was changed")
+
+
 if __name__ == "__main__":
     main()
