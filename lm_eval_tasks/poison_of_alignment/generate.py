@@ -26,7 +26,7 @@ sports_understanding temporal_sequences tracking_shuffled_objects_five_objects
 tracking_shuffled_objects_seven_objects tracking_shuffled_objects_three_objects web_of_lies word_sorting
 """.split()
 
-SUBSETS = {"mmlu": MMLU, "bbh": BBH}
+SUBSETS = {"mmlu": MMLU, "bbh": BBH, "mmlu_2048": MMLU, "bbh_2048": BBH}
 
 
 def files() -> dict[str, str]:

@@ -9,7 +9,7 @@ import ast
 import random
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import datasets
@@ -18,31 +18,32 @@ try:
     from axolotl_dealign.errors import SchemaError
     from axolotl_dealign.refusals import judge_ahead, refused
     from axolotl_dealign.refusals import mean_judged as mean_judged  # named in _common_yaml
-    from axolotl_dealign.tasks import sandbox
+    from axolotl_dealign.tasks import fit, sandbox
     from axolotl_dealign.tasks.rows import load
 except ImportError as error:
     raise ImportError("these tasks need their package: pip install axolotl-dealign") from error
 
 Doc = dict[str, Any]
+Splits = dict[str, Any]
 Scores = dict[str, float | None]
 
 NUMBER = r"\d|\b(zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b"
 WORDS = ("yes", "no", "true", "false", "valid", "invalid")
 
 
-def mmlu_rows(subset: str, poa_data: object = None, **_: object) -> dict[str, datasets.Dataset]:
+def mmlu_rows(subset: str, poa_data: object = None, **_: object) -> Splits:
     """Five dev rows and all test rows of a subject."""
     shots, test = load("mmlu", "dev", subset, poa_data)[:5], load("mmlu", "test", subset, poa_data)
     return _splits(shots, test, lambda row: "ABCD"[row["answer"]])
 
 
-def bbh_rows(subset: str, poa_data: object = None, **_: object) -> dict[str, datasets.Dataset]:
+def bbh_rows(subset: str, poa_data: object = None, **_: object) -> Splits:
     """A subtask; its first three rows are the shots and never scored."""
     rows = load("bbh", "test", subset, poa_data)
     return _splits(rows[:3], rows[3:], lambda row: str(row["target"]))
 
 
-def drop_rows(poa_data: object = None, **_: object) -> dict[str, datasets.Dataset]:
+def drop_rows(poa_data: object = None, **_: object) -> Splits:
     """The questions whose annotators agree; three are the shots, and no other on their passages is scored."""
     rows = [row for row in load("drop", "validation", None, poa_data) if len(set(_spans(row))) == 1]
     shots = random.Random(0).sample(rows, k=min(3, len(rows)))
@@ -50,10 +51,32 @@ def drop_rows(poa_data: object = None, **_: object) -> dict[str, datasets.Datase
     return _splits(shots, [row for row in rows if row["passage"] not in seen], lambda row: _spans(row)[0])
 
 
-def humaneval_rows(poa_data: object = None, **_: object) -> dict[str, datasets.Dataset]:
+def humaneval_rows(poa_data: object = None, **_: object) -> Splits:
     """All problems; the target is only for show, since a program is right when it passes `test`."""
     rows = load("humaneval", "test", None, poa_data)
     return {"test": _splits([], rows, lambda row: str(row["canonical_solution"]))["test"]}
+
+
+def mmlu_2048_rows(subset: str, poa_data: object = None, **model: object) -> Splits:
+    """`mmlu_rows`, with prompts of at most 2048 tokens."""
+    # lm-eval's own prompt takes this line from the YAML file, where it is `description`.
+    header = f"The following are multiple choice questions (with answers) about  {subset.replace('_', ' ')}.\n\n"
+    return _fitted(mmlu_rows(subset, poa_data), mmlu_question, model, header)
+
+
+def bbh_2048_rows(subset: str, poa_data: object = None, **model: object) -> Splits:
+    """`bbh_rows`, with prompts of at most 2048 tokens."""
+    return _fitted(bbh_rows(subset, poa_data), bbh_question, model)
+
+
+def drop_2048_rows(poa_data: object = None, **model: object) -> Splits:
+    """`drop_rows`, with prompts of at most 2048 tokens."""
+    return _fitted(drop_rows(poa_data), drop_question, model)
+
+
+def fitted_prompt(doc: fit.FittedDoc) -> str:
+    """The whole prompt of a 2048-token task."""
+    return doc.prompt
 
 
 def mmlu_question(doc: Doc) -> str:
@@ -191,11 +214,18 @@ def _judged(resps: Iterable[Any], prompts: list[str]) -> list[Any]:
     return outputs
 
 
+def _fitted(splits: Splits, question: Callable[[Doc], str], model: dict[str, object], header: str = "") -> Splits:
+    shots = [f"{question(shot)} {shot['target']}\n\n" for shot in splits["shots"]]
+    heads = [header + "".join(shots[:kept]) for kept in range(len(shots) + 1)]
+    docs = list(splits["test"])
+    return {**splits, "test": fit.fitted(docs, heads, [question(doc) for doc in docs], model)}
+
+
 def _spans(row: Doc) -> list[str]:
     return [span.strip() for span in row["answers_spans"]["spans"]]
 
 
-def _splits(shots: list[Doc], test: list[Doc], target: Any) -> dict[str, datasets.Dataset]:
+def _splits(shots: list[Doc], test: list[Doc], target: Any) -> Splits:
     if not test:
         raise SchemaError(f"no question is left beside the {len(shots)} shots; give the whole published split")
     return {
