@@ -45,7 +45,7 @@ def test_kind(answer: str, expected: str) -> None:
 def test_every_hit_has_a_span_that_holds_the_phrase() -> None:
     answer = "Well. I'm sorry, but I cannot help with that."
     span = detect(answer).spans[0]
-    assert "cannot help" in answer[span.start : span.end]
+    assert "sorry, but I cannot" in answer[span.start : span.end]
     assert "(en)" in span.reason
 
 
