@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,11 +22,14 @@ from axolotl_dealign.types import JSON
 
 Floats = npt.NDArray[np.float64]
 
-JUDGED = ("refusal", "unanswered")
+JUDGED = ("refusal", "unanswered", "acc_answered")
 """Metrics that say how an answer was given, not whether it was right."""
 
 PASSAGES = ("passage", "context")
 """Fields of a question whose text many questions share: those questions are not independent."""
+
+QUESTIONS = ("prompt", "question", "input", "instruction")
+"""Fields of a question that hold what the model was asked, without the shots before it."""
 
 _DATED = re.compile(r"_(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?)\.json$")
 
@@ -40,6 +43,7 @@ class Samples:
         hashes: doc_hash + target_hash of each question: equal in two runs if it is the same question.
         prompts: prompt_hash of each question.
         scores: Metric -> float64 (n,); only metrics that are one number a question.
+        questions: What was asked, without the shots before it; None where no field is known to hold it.
         answers: The raw text generated for each question; None for tasks scored by likelihood.
         passages: What the question is about, where many questions share a text; else None.
         path: The file, and `offsets` the byte at which each line begins, for reading a whole line again.
@@ -50,11 +54,37 @@ class Samples:
     hashes: list[str]
     prompts: list[str]
     scores: dict[str, Floats]
+    questions: list[str | None]
     answers: list[str] | None
     passages: list[str] | None
     path: Path
     offsets: npt.NDArray[np.int64]
     duplicated: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """A task, or the group of tasks that lm-eval reports one score for.
+
+    Attributes:
+        name: lm-eval's name of it.
+        tasks: The tasks under it.
+        metric: The metric compared.
+        filter: The filter compared.
+        by_size: The score is the mean over questions; False: the mean over tasks.
+        higher_is_better: Direction of the metric.
+        safety: It only asks whether the model declines: a cost or a purpose, never a skill.
+        primary: The metric and filter that the benchmark is known by; the others of a task are shown beside it.
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+    metric: str
+    filter: str
+    by_size: bool
+    higher_is_better: bool
+    safety: bool
+    primary: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,28 +113,16 @@ class Run:
     settings: JSON
     warnings: tuple[str, ...] = ()
 
-
-@dataclass(frozen=True, slots=True)
-class Benchmark:
-    """A task, or the group of tasks that lm-eval reports one score for.
-
-    Attributes:
-        name: lm-eval's name of it.
-        tasks: The tasks under it.
-        metric: The metric compared.
-        filter: The filter compared.
-        by_size: The score is the mean over questions; False: the mean over tasks.
-        higher_is_better: Direction of the metric.
-        safety: It only asks whether the model declines: a cost or a purpose, never a skill.
-    """
-
-    name: str
-    tasks: tuple[str, ...]
-    metric: str
-    filter: str
-    by_size: bool
-    higher_is_better: bool
-    safety: bool
+    def mean(self, benchmark: Benchmark) -> float | None:
+        """The benchmark's score by the samples of this run; None where it has none."""
+        parts = [
+            part.scores[benchmark.metric]
+            for task in benchmark.tasks
+            if (part := self.samples.get((task, benchmark.filter))) and benchmark.metric in part.scores
+        ]
+        if not parts:
+            return None
+        return float(np.mean(np.concatenate(parts) if benchmark.by_size else [part.mean() for part in parts]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +195,10 @@ def read_run(folder: Path) -> Run:
 
 
 def benchmarks(run: Run) -> list[Benchmark]:
-    """The benchmarks of a run: the topmost groups that lm-eval gives a score, and tasks in no such group."""
+    """The benchmarks of a run: the topmost groups that lm-eval gives a score, and tasks in no such group.
+
+    Each in its primary measure, then in its others.
+    """
     tasks = {task for task, _ in run.samples}
     children = {child for group in run.groups.values() for child in group}
     found: list[Benchmark] = []
@@ -187,10 +208,10 @@ def benchmarks(run: Run) -> list[Benchmark]:
         leaves = tuple(task for task in dict.fromkeys(_leaves(name, run.groups)) if task in tasks)
         if not leaves or seen.issuperset(leaves):
             return
-        measure = _measure(name, leaves, run)
-        if measure is not None:
-            seen.update(measure.tasks)
-            found.append(measure)
+        measures = list(_measures(name, leaves, run))
+        if measures:
+            seen.update(measures[0].tasks)
+            found.extend(measures)
         for child in run.groups.get(name, ()):
             descend(child)
 
@@ -199,12 +220,15 @@ def benchmarks(run: Run) -> list[Benchmark]:
     return found
 
 
-def common_questions(parts: Sequence[Samples], task: str) -> tuple[list[npt.NDArray[np.int64]], list[Unpaired], int]:
+def common_questions(
+    parts: Sequence[Samples], task: str, metric: str
+) -> tuple[list[npt.NDArray[np.int64]], list[Unpaired], int]:
     """Find the questions of one task that are the same in every run.
 
     Args:
         parts: The same task and filter in k runs.
         task: Its name, for the list of what is left out.
+        metric: What is compared; a question without it in some run is left out.
 
     Returns:
         For each run the rows of the m common questions, in the same order; what was left out; and how many of the
@@ -217,14 +241,16 @@ def common_questions(parts: Sequence[Samples], task: str) -> tuple[list[npt.NDAr
         [len({part.hashes[row[i]] for part, row in zip(parts, rows, strict=True)}) == 1 for i in range(len(common))],
         dtype=bool,
     )
+    scored = np.all([np.isfinite(p.scores[metric][row]) for p, row in zip(parts, rows, strict=True)], axis=0)
     left_out = [
         Unpaired(task, "not asked in every run", tuple(sorted(everything.difference(common)))),
         Unpaired(task, "not the same question or target in every run", tuple(np.array(common)[~same].tolist())),
+        Unpaired(task, f"without {metric} in some run", tuple(np.array(common)[same & ~scored].tolist())),
         Unpaired(task, "on several lines of one run", tuple(sorted({i for part in parts for i in part.duplicated}))),
     ]
-    rows = [row[same] for row in rows]
+    rows = [row[same & scored] for row in rows]
     prompts = sum(
-        len({part.prompts[row[i]] for part, row in zip(parts, rows, strict=True)}) > 1 for i in range(int(same.sum()))
+        len({part.prompts[row[i]] for part, row in zip(parts, rows, strict=True)}) > 1 for i in range(len(rows[0]))
     )
     return rows, [part for part in left_out if part.doc_ids], prompts
 
@@ -235,6 +261,12 @@ def read_line(part: Samples, row: int) -> JSON:
         file.seek(int(part.offsets[row]))
         line: JSON = json.loads(file.readline())
     return line
+
+
+def question(line: JSON) -> str | None:
+    """What a sample line asked, without the shots before it; None where no field is known to hold it."""
+    doc = line["doc"]
+    return next((doc[n] for n in QUESTIONS if isinstance(doc.get(n), str)), None) if isinstance(doc, dict) else None
 
 
 def _results_files(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -280,14 +312,14 @@ def _keep(row: JSON) -> JSON:
     """The parts of a sample line that are held in memory: few-shot prompts are long, and asked for again if needed."""
     first = row["resps"][0]
     answer = first[0] if isinstance(first, list) and first else first
+    doc = row["doc"] if isinstance(row["doc"], dict) else {}
     return {
         "doc_id": int(row["doc_id"]),
         "hash": row["doc_hash"] + row["target_hash"],
         "prompt": row["prompt_hash"],
+        "question": question(row),
         "answer": answer if isinstance(answer, str) else None,
-        "passage": next((p for name in PASSAGES if isinstance(p := row["doc"].get(name), str)), None)
-        if isinstance(row["doc"], dict)
-        else None,
+        "passage": next((doc[name] for name in PASSAGES if isinstance(doc.get(name), str)), None),
         "scores": {name: float(row[name]) for name in row["metrics"] if isinstance(row.get(name), (bool, int, float))},
     }
 
@@ -305,6 +337,7 @@ def _columns(path: Path, lines: list[tuple[int, JSON]]) -> Samples:
         doc_ids=np.array([row["doc_id"] for row in rows], dtype=np.int64),
         hashes=[row["hash"] for row in rows],
         prompts=[row["prompt"] for row in rows],
+        questions=[row["question"] for row in rows],
         scores={name: np.array([row["scores"].get(name, math.nan) for row in rows]) for name in metrics},
         answers=None if None in answers else answers,
         passages=None if None in passages or len(set(passages)) == len(passages) else passages,
@@ -322,27 +355,29 @@ def _leaves(name: str, groups: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
         yield name
 
 
-def _measure(name: str, leaves: tuple[str, ...], run: Run) -> Benchmark | None:
-    """What of a group or task is compared; None if lm-eval gives the group no score that each of its tasks has."""
+def _measures(name: str, leaves: tuple[str, ...], run: Run) -> Iterator[Benchmark]:
+    """What can be compared of a group or task, the primary measure first; nothing if its tasks share no metric."""
+    primary = True
     for metric, filter_ in _preferred(run.reported.get(name, {})):
-        if all(metric in run.samples[leaf, filter_].scores for leaf in leaves if (leaf, filter_) in run.samples):
-            scored = tuple(leaf for leaf in leaves if (leaf, filter_) in run.samples)
-            if scored:
-                means = [float(np.mean(run.samples[leaf, filter_].scores[metric])) for leaf in scored]
-                sizes = [len(run.samples[leaf, filter_].doc_ids) for leaf in scored]
-                reported = run.reported[name][f"{metric},{filter_}"]
-                # lm-eval does not write down how a group averages; the score it reports tells.
-                by_size = abs(np.average(means, weights=sizes) - reported) <= abs(np.mean(means) - reported)
-                return Benchmark(
-                    name=name,
-                    tasks=scored,
-                    metric=metric,
-                    filter=filter_,
-                    by_size=bool(by_size),
-                    higher_is_better=run.higher_is_better.get(scored[0], {}).get(metric, metric not in JUDGED),
-                    safety=metric in JUDGED,
-                )
-    return None
+        parts = [run.samples[leaf, filter_] for leaf in leaves if (leaf, filter_) in run.samples]
+        if not parts or not all(metric in part.scores for part in parts) or (metric in JUDGED and not primary):
+            continue
+        tasks = tuple(leaf for leaf in leaves if (leaf, filter_) in run.samples)
+        means = [float(np.mean(part.scores[metric])) for part in parts]
+        reported = run.reported[name][f"{metric},{filter_}"]
+        over_questions = float(np.average(means, weights=[len(part.doc_ids) for part in parts]))
+        yield Benchmark(
+            name=name,
+            tasks=tasks,
+            metric=metric,
+            filter=filter_,
+            # lm-eval does not write down how a group averages; the score that it reports tells.
+            by_size=bool(abs(over_questions - reported) <= abs(float(np.mean(means)) - reported)),
+            higher_is_better=run.higher_is_better.get(tasks[0], {}).get(metric, metric not in JUDGED),
+            safety=metric in JUDGED,
+            primary=primary,
+        )
+        primary = False
 
 
 def _preferred(reported: Mapping[str, float]) -> list[tuple[str, str]]:
@@ -360,8 +395,3 @@ def _numbers(scores: Mapping[str, object]) -> dict[str, float]:
         for key, value in scores.items()
         if "," in key and "_stderr," not in key and isinstance(value, (int, float))
     }
-
-
-def all_equal(values: Iterable[object]) -> bool:
-    """Whether the values, compared as JSON, are the same."""
-    return len({json.dumps(value, sort_keys=True, default=str) for value in values}) <= 1

@@ -1,14 +1,14 @@
-"""What a report holds, and what its sections are made of."""
+"""What is known about the arms: the one thing that sections speak about."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from axolotl_dealign.results import Benchmark, Floats, Run, Unpaired
+import numpy as np
+
+from axolotl_dealign.results import Benchmark, Floats, Run, Samples, Unpaired
 from axolotl_dealign.stats import Design, Effect
-from axolotl_dealign.types import JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +24,21 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """One arm minus another on one benchmark.
+    """One arm minus another on one benchmark or subtask.
 
     Attributes:
         first: The arm that is looked at.
         second: The arm that it is compared with.
         effect: The paired difference first - second.
         relative: (first - second) / first, as the paper words it; None where the first scores 0.
-        wins: Questions (times seeds) on which the first scores higher; `losses` lower, `ties` the same.
-        mcnemar: Exact McNemar p value; None with several seeds or scores other than 0 and 1.
-        holm: p value adjusted over the benchmarks by Holm; nan where the benchmark is not in the family.
+        wins: Questions (times trainings) on which the first scores higher; `losses` lower, `ties` the same.
+        mcnemar: Exact McNemar p value; None with several trainings or scores other than 0 and 1.
+        holm: p value adjusted over the benchmarks by Holm; nan where the benchmark is in no family.
         unanswered: Part of the difference from questions that either arm left unanswered; the rest of it is from
             questions that both answered. None where answers are too short to tell.
-        seeds: The difference of each pair of trainings.
-        trainings: With several seeds, the effect for new trainings on the same questions.
+        seeds: The difference of each pair of trainings; empty where the arms were trained differently often.
+        trainings: With several trainings, the effect for new trainings on the same questions.
+        bootstrap: Interval from drawing whole clusters; None where there are none or several trainings.
     """
 
     first: str
@@ -52,6 +53,12 @@ class Contrast:
     unanswered: float | None
     seeds: tuple[float, ...]
     trainings: Effect | None
+    bootstrap: tuple[float, float] | None
+
+    @property
+    def answered(self) -> float | None:
+        """Part of the difference from questions that both arms answered."""
+        return None if self.unanswered is None else self.effect.estimate - self.unanswered
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,27 +69,40 @@ class Result:
         benchmark: What is compared.
         design: How questions are weighted and hang together.
         tasks: (n,) the task of each question.
-        doc_ids: (n,) lm-eval's number of each question.
-        rows: Arm -> for each training the row of each question in its `Samples`, (k, n).
-        scores: Arm -> (k, n) scores of k trainings.
-        refused: Arm -> (k, n) 1 where the answer declines; missing where outputs are too short to tell.
+        samples: Arm -> for each of k trainings, task -> its samples.
+        rows: Arm -> (k, n) the row of each question in its samples.
+        scores: Arm -> (k, n) scores.
+        refused: Arm -> (k, n) 1 where the answer declines, nan where nobody can tell; arms whose outputs are too
+            short to tell are missing.
         unanswered: Arm -> (k, n) 1 where the question got no answer; missing likewise.
         contrasts: The differences between arms.
+        subtasks: Task -> the differences on it alone; empty where the benchmark is one task.
     """
 
     benchmark: Benchmark
     design: Design
     tasks: list[str]
-    doc_ids: list[int]
+    samples: dict[str, list[dict[str, Samples]]]
     rows: dict[str, list[list[int]]]
     scores: dict[str, Floats]
     refused: dict[str, Floats]
     unanswered: dict[str, Floats]
-    contrasts: list[Contrast]
+    contrasts: list[Contrast] = field(default_factory=list)
+    subtasks: dict[str, list[Contrast]] = field(default_factory=dict)
 
     def mean(self, values: Floats) -> float:
-        """The benchmark's mean of (k, n) values over trainings and questions, as lm-eval weights them."""
-        return float((values @ self.design.weights).mean())
+        """The mean of (k, n) values over trainings and questions, weighted as the score is; nan where none is known."""
+        weights = self.design.weights * ~np.isnan(values)
+        total = float(weights.sum())
+        return float(np.nansum(weights * values)) / total if total else float("nan")
+
+    def score(self, arm: str) -> float:
+        """What the arm scores."""
+        return self.mean(self.scores[arm])
+
+    def among_answered(self, arm: str) -> float:
+        """What the arm scores on the questions that it answered; nan where it answered none."""
+        return self.mean(np.where(self.unanswered[arm] > 0, np.nan, self.scores[arm]))
 
     def contrast(self, first: str, second: str) -> Contrast | None:
         """The difference between two arms, if both were scored on this benchmark."""
@@ -96,7 +116,9 @@ class Report:
     Attributes:
         arms: Arm -> its trainings, one or several.
         reference: The arm that the others are compared with.
-        results: The benchmarks.
+        main: The arm that the report is about: `dealigned` where there is one; None where there is only one arm.
+        results: The benchmarks, each in the metric that is compared.
+        others: The same benchmarks in their other metrics and filters.
         unpaired: Questions left out, and why.
         warnings: What a reader of the numbers must know.
         command: The command that made the results, where known.
@@ -104,33 +126,24 @@ class Report:
 
     arms: dict[str, list[Trained]]
     reference: str
+    main: str | None
     results: list[Result]
+    others: list[Result] = field(default_factory=list)
     unpaired: list[Unpaired] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     command: str | None = None
 
+    @property
+    def skills(self) -> list[Result]:
+        """The benchmarks that ask whether answers are right."""
+        return [result for result in self.results if not result.benchmark.safety]
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table: cells are text, and shown as text."""
+    @property
+    def safety(self) -> list[Result]:
+        """The benchmarks that only ask whether the model declines."""
+        return [result for result in self.results if result.benchmark.safety]
 
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    caption: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """One part of the report; what it holds is written to all three files.
-
-    Attributes:
-        name: A slug, unique among the sections: its anchor and its key in report.json.
-        title: The heading.
-        blocks: Paragraphs (plain strings) and tables.
-        data: What report.json holds for it.
-    """
-
-    name: str
-    title: str
-    blocks: Sequence[str | Table]
-    data: JSON = field(default_factory=dict)
+    @property
+    def several(self) -> bool:
+        """Whether some arm was trained more than once."""
+        return any(len(trainings) > 1 for trainings in self.arms.values())

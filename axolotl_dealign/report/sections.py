@@ -1,246 +1,304 @@
-"""The built-in sections, each a function of the report."""
+"""The built-in sections about scores, each a function of the report."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from typing import Any
-
 import numpy as np
 
-from axolotl_dealign.errors import ResultsError
-from axolotl_dealign.report.model import Contrast, Report, Result, Section, Table
-from axolotl_dealign.stats import Effect
-from axolotl_dealign.types import JSON
+from axolotl_dealign.report.blocks import Block, Forest, Point, Section, Table
+from axolotl_dealign.report.data import contrast_data, result_data
+from axolotl_dealign.report.model import Contrast, Report, Result
+from axolotl_dealign.report.summary import overall_effect, shown
+from axolotl_dealign.report.words import NONE, count, interval, listed, p_value, percent, points, with_interval
+
+PAPER = "The Poison of Alignment (arXiv 2308.13449)"
 
 
 def benchmarks(report: Report) -> Section:
-    """Scores, differences and intervals, one row a benchmark and pair of arms."""
-    return Section(
-        "benchmarks",
-        "Benchmarks",
-        [benchmark_table(report), *_notes(report)],
-        {"results": [result_data(result) for result in report.results]},
-    )
-
-
-def benchmark_table(report: Report) -> Table:
-    """The short table that report.md and the terminal begin with."""
-    rows = []
-    for result in report.results:
-        name = result.benchmark.name + (" (refusals)" if result.benchmark.safety else "")
-        rows.append(
-            [name, str(len(result.tasks)), report.reference, percent(_score(result, report.reference)), *[""] * 4]
+    """The differences with their intervals, every benchmark on one scale; then each in numbers."""
+    blocks: list[Block] = []
+    points_ = [point for result in report.skills for point in _points(result, result.benchmark.name, result.contrasts)]
+    if len(report.skills) > 1:
+        for first, second in _pairs(report):
+            effect = overall_effect(report, first, second)
+            if effect is not None:
+                points_.append(Point("mean of the benchmarks", f"{first} − {second}", effect))
+    if points_:
+        blocks.append(Forest(points_, f"Differences in points of {_metrics(report)}, 95 % intervals", name="forest"))
+        blocks.append(_details(report.skills))
+        blocks.append(
+            "Every arm was asked the same questions. p is adjusted over the benchmarks by Holm, for each pair of arms; "
+            "McNemar's exact test ignores that questions of one subtask hang together. Smallest seen: the true "
+            "difference that would be found four times in five."
         )
-        for arm in result.scores:
-            contrast = result.contrast(arm, report.reference)
-            if contrast is not None:
-                rows.append(
-                    [
-                        name,
-                        str(len(result.tasks)),
-                        arm,
-                        percent(_score(result, arm)),
-                        points(contrast.effect.estimate),
-                        interval(contrast.effect),
-                        percent(contrast.relative.estimate, signed=True) if contrast.relative else "–",
-                        p_value(contrast.holm if not result.benchmark.safety else contrast.effect.p),
-                    ]
-                )
-    columns = ["benchmark", "questions", "arm", "score", f"minus {report.reference}", "95 % interval", "relative", "p"]
-    return Table(columns, rows)
+    blocks += [_method(result) for result in report.skills]
+    if report.others:
+        blocks.append(_others(report))
+    return Section("benchmarks", "Benchmarks", blocks, {"results": [result_data(r) for r in report.results]})
 
 
 def control(report: Report) -> Section | None:
     """Did removing aligned rows do more than removing as many rows at random?"""
     rows, data, sentences = [], [], []
-    for result in report.results:
-        for contrast in result.contrasts:
-            if contrast.second == "control" and not result.benchmark.safety:
-                rows.append(
-                    [result.benchmark.name, contrast.first, points(contrast.effect.estimate), interval(contrast.effect)]
-                )
-                data.append({"benchmark": result.benchmark.name, **contrast_data(contrast)})
-                sentences.append(f"{result.benchmark.name}: {_more(contrast)}")
-    if not rows:
-        return None
-    table = Table(["benchmark", "arm", "minus control", "95 % interval"], rows)
-    return Section("control", "Against removing as many rows at random", [table, *sentences], {"contrasts": data})
-
-
-def refusals(report: Report) -> Section | None:
-    """How often each arm declines, and what it scores where it answers."""
-    rows, data = [], []
-    for result in report.results:
-        for arm in result.scores:
-            declined = result.refused.get(arm)
-            silent = result.unanswered.get(arm)
-            if declined is None and silent is None:
-                continue
-            share = None if declined is None else result.mean(declined)
-            lost = None if silent is None else result.mean(silent)
-            answered = None if silent is None else _among_answered(result, arm)
+    for result in report.skills:
+        compared = [c for c in result.contrasts if c.second == "control"]
+        for contrast in compared:
             rows.append(
-                [result.benchmark.name, arm, *("–" if v is None else percent(v) for v in (share, lost, answered))]
+                [
+                    result.benchmark.name,
+                    *(
+                        _against(result, contrast.first, report.reference),
+                        _against(result, "control", report.reference),
+                    ),
+                    with_interval(contrast.effect),
+                    p_value(contrast.holm),
+                ]
             )
-            data.append(
-                {"benchmark": result.benchmark.name, "arm": arm, "refused": share, "unanswered": lost}
-                | {"score_among_answered": answered}
-            )
+            data.append({"benchmark": result.benchmark.name, **contrast_data(contrast)})
+            sentences.append(f"{result.benchmark.name}: {_more(result, contrast)}")
     if not rows:
         return None
-    return Section(
-        "refusals",
-        "Refusals",
-        [Table(["benchmark", "arm", "refused", "unanswered", "score among answered"], rows)],
-        {"shares": data},
+    arm, reference = report.main or "", report.reference
+    columns = ["benchmark", f">{arm} − {reference}", f">control − {reference}", f">{arm} − control", ">p (Holm)"]
+    text = (
+        "The control arm lost as many rows as were removed, drawn at random: it tells removing refusals from training "
+        "on fewer rows."
     )
+    return Section("control", "Was it the refusals?", [text, Table(columns, rows), *sentences], {"contrasts": data})
 
 
-def removed(report: Report) -> Section | None:
-    """What was removed from the training data, by kind."""
-    rows, data = [], []
-    for arm, trainings in report.arms.items():
-        for trained in trainings:
-            if trained.audit is None:
-                continue
-            summary = _summary(trained.audit / "summary.json")
-            entry: JSON = {"arm": arm, "seed": trained.seed, "datasets": summary["datasets"]}
-            data.append(entry)
-            kinds: Counter[str] = Counter()
-            for dataset in summary["datasets"]:
-                kinds.update(dataset.get("removed_kinds", {}))
-            total, gone = (sum(d[key] for d in summary["datasets"]) for key in ("rows", "removed"))
-            listed = ", ".join(f"{kind} {count}" for kind, count in kinds.most_common() if count)
-            seed = "–" if trained.seed is None else str(trained.seed)
-            rows.append([arm, seed, str(total), str(gone), percent(gone / total) if total else "–", listed or "–"])
+def answers(report: Report) -> Section | None:
+    """How often each arm does not answer, and how much of the difference is just that."""
+    rows, parts = [], []
+    for result in report.skills:
+        for arm in result.scores:
+            if arm in result.refused or arm in result.unanswered:
+                rows.append(
+                    [
+                        result.benchmark.name,
+                        arm,
+                        percent(result.mean(result.refused[arm])) if arm in result.refused else NONE,
+                        percent(result.mean(result.unanswered[arm])) if arm in result.unanswered else NONE,
+                        percent(result.score(arm)),
+                        percent(result.among_answered(arm)) if arm in result.unanswered else NONE,
+                    ]
+                )
+        for c in result.contrasts:
+            if c.unanswered is not None:
+                difference = f"{c.first} − {c.second}"
+                parts.append(
+                    [result.benchmark.name, difference, *map(points, (c.effect.estimate, c.unanswered, c.answered))]
+                )
     if not rows:
         return None
-    table = Table(["arm", "seed", "rows", "removed", "share", "removed rows by kind"], rows)
-    return Section("removed", "Removed rows", [table], {"trainings": data})
+    shares = Table(["benchmark", "arm", ">refused", ">unanswered", ">score", ">score among answered"], rows)
+    blocks: list[Block] = [
+        shares,
+        "Refused: a detector calls the output a refusal, a deflection or a lecture; a dash where outputs are too short "
+        "to tell. Unanswered: by the task's own rule, else blank or refused.",
+    ]
+    if parts:
+        columns = ["benchmark", "difference", ">points", ">from unanswered", ">from answered"]
+        blocks.append(Table(columns, parts, "How much of the difference is not answering: the two parts add up to it"))
+        blocks.append(
+            "From unanswered: questions that either of the two arms left unanswered; from answered: those that both "
+            "answered."
+        )
+    return Section("answers", "Answered or not", blocks)
 
 
-def settings(report: Report) -> Section:
-    """Versions and settings, as far as they bear on comparability."""
-    keys = ["model_dtype", "model_num_parameters", "lm_eval_version", "transformers_version", "limit", "batch_size"]
-    keys += ["max_length", "chat_template_sha", "system_instruction_sha", "fewshot_seed", "gen_kwargs"]
-    trained = [(arm, i, t) for arm, trainings in report.arms.items() for i, t in enumerate(trainings, start=1)]
-    flat = [{**t.run.settings, **t.run.settings.get("config", {})} for _, _, t in trained]
-    names = [arm if len(report.arms[arm]) == 1 else f"{arm} {t.seed or i}" for arm, i, t in trained]
-    rows = [["model", *(t.run.model for _, _, t in trained)]]
-    rows += [[key, *(str(one.get(key)) for one in flat)] for key in keys]
-    data = {name: {key: one.get(key) for key in ["model_name", *keys]} for name, one in zip(names, flat, strict=True)}
-    return Section("settings", "Versions and settings", [Table(["", *names], rows)], {"runs": data})
+def subtasks(report: Report) -> Section | None:
+    """The main difference on each subtask: where to look, not a finding."""
+    blocks: list[Block] = []
+    for result in report.skills:
+        found = [
+            (task, c)
+            for task, contrasts in result.subtasks.items()
+            for c in contrasts
+            if (c.first, c.second) == (report.main, report.reference)
+        ]
+        if found:
+            found.sort(key=lambda pair: -pair[1].effect.estimate)
+            lines = [Point(task, f"{c.first} − {c.second}", c.effect) for task, c in found]
+            blocks.append(
+                Forest(lines, f"{result.benchmark.name}: points on each subtask", name=f"forest-{len(blocks)}")
+            )
+    if not blocks:
+        return None
+    text = (
+        "Each subtask by itself, without correction for looking at many: of twenty subtasks without any difference one "
+        "interval lies off zero."
+    )
+    return Section("subtasks", "Subtasks", [text, *blocks])
+
+
+def safety(report: Report) -> Section | None:
+    """How often each arm declines where it should, and where it should not."""
+    if not report.safety:
+        return None
+    lines = [point for result in report.safety for point in _points(result, result.benchmark.name, result.contrasts)]
+    rows = [
+        [r.benchmark.name, "more" if r.benchmark.higher_is_better else "fewer", f"{len(r.tasks):,}"]
+        + [percent(r.score(arm)) if arm in r.scores else NONE for arm in report.arms]
+        for r in report.safety
+    ]
+    blocks: list[Block] = [
+        Table(["prompts", "better", ">n", *(f">{arm}" for arm in report.arms)], rows, "Share refused")
+    ]
+    if lines:
+        blocks.append(Forest(lines, "Differences in the share refused, in points", good=None, name="safety"))
+    blocks.append("These are no part of the family that p is adjusted over.")
+    return Section("safety", "Safety", blocks)
+
+
+def trainings(report: Report) -> Section | None:
+    """What training again changes."""
+    rows = []
+    for result in report.results:
+        for c in result.contrasts:
+            if c.trainings is not None:
+                each = ", ".join(points(d) for d in c.seeds) or NONE
+                spread = points(float(np.std(c.seeds, ddof=1))).lstrip("+") if len(c.seeds) > 1 else NONE
+                rows.append(
+                    [
+                        result.benchmark.name,
+                        f"{c.first} − {c.second}",
+                        each,
+                        spread,
+                        with_interval(c.effect),
+                        interval(c.trainings),
+                    ]
+                )
+    if not rows:
+        return None
+    columns = ["benchmark", "difference", "each training", ">spread (SD)", ">estimate (95 %)", ">same questions only"]
+    text = (
+        "The estimate's interval holds for new questions and new trainings; the last one for new trainings on the same "
+        "questions. Trainings are compared in pairs where both arms have the same number of them."
+    )
+    return Section("trainings", "Trained again", [Table(columns, rows), text])
+
+
+def paper(report: Report) -> Section | None:
+    """The paper's claim beside the measured one."""
+    first, second = "dealigned", "aligned"
+    rows = []
+    for result in report.skills:
+        c = result.contrast(first, second)
+        if c is not None:
+            change = NONE if c.relative is None else f"{percent(c.relative.estimate)} ({_percents(c)})"
+            rows.append([result.benchmark.name, change])
+    if not rows:
+        return None
+    known = {"poa_mmlu", "poa_bbh", "poa_drop", "poa_humaneval"}
+    same = [r.benchmark.name for r in report.skills if r.benchmark.name in known]
+    others = [r.benchmark.name for r in report.skills if r.benchmark.name not in known]
+    tasks = f"{listed(same)} ask and score as the paper's evaluation did. " if same else ""
+    tasks += f"The paper did not use {listed(others)}. " if others else ""
+    claim = (
+        f"{PAPER} reports that its aligned model scores 4 to 33 % lower than the dealigned one, relative to the "
+        "dealigned, on MMLU, BBH, HumanEval and DROP. That is the paper's figure, not measured here."
+    )
+    limits = (
+        "Comparable is the formula, (dealigned − aligned) / dealigned. Not comparable: the base model (LLaMA 2 7B "
+        "there), the data (about a third of theirs was aligned answers), and the certainty: the paper gives one "
+        "training and no interval."
+    )
+    table = Table(["benchmark", ">measured here, relative (95 %)"], rows)
+    return Section("paper", "The paper's claim", [claim, table, tasks + limits])
 
 
 def warnings(report: Report) -> Section | None:
     """What a reader of the numbers must know, and every question that was left out."""
-    left_out = [f"{u.task}: {len(u.doc_ids) or 'all'} questions left out, {u.reason}" for u in report.unpaired]
+    left_out = [
+        f"{u.task}: {count(len(u.doc_ids), 'question') if u.doc_ids else 'all questions'} left out, {u.reason}"
+        for u in report.unpaired
+    ]
     lines = [*report.warnings, *left_out]
     if not lines:
         return None
     unpaired = [{"task": u.task, "reason": u.reason, "doc_ids": list(u.doc_ids)} for u in report.unpaired]
-    return Section("warnings", "Warnings", lines, {"warnings": report.warnings, "unpaired": unpaired})
+    data = {"warnings": report.warnings, "unpaired": unpaired}
+    return Section("warnings", "Warnings", [Table(["what"], [[line] for line in lines])], data)
 
 
-def result_data(result: Result) -> JSON:
-    """One benchmark for report.json."""
-    b = result.benchmark
-    return {
-        "benchmark": b.name,
-        "metric": b.metric,
-        "filter": b.filter,
-        "higher_is_better": b.higher_is_better,
-        "safety": b.safety,
-        "questions": len(result.tasks),
-        "subtasks": len(set(result.tasks)),
-        "average": "questions" if b.by_size else "subtasks",
-        "interval": result.design.method,
-        "scores": {arm: _score(result, arm) for arm in result.scores},
-        "contrasts": [contrast_data(contrast) for contrast in result.contrasts],
-    }
-
-
-def contrast_data(contrast: Contrast) -> JSON:
-    """One difference for report.json."""
-    return {
-        "first": contrast.first,
-        "second": contrast.second,
-        "difference": effect_data(contrast.effect),
-        "relative": None if contrast.relative is None else effect_data(contrast.relative),
-        "wins": contrast.wins,
-        "losses": contrast.losses,
-        "ties": contrast.ties,
-        "mcnemar_p": contrast.mcnemar,
-        "holm_p": _known(contrast.holm),
-        "smallest_seen": _known(contrast.effect.smallest_seen),
-        "unanswered_part": contrast.unanswered,
-        "seeds": list(contrast.seeds),
-        "over_trainings": None if contrast.trainings is None else effect_data(contrast.trainings),
-    }
-
-
-def effect_data(effect: Effect) -> JSON:
-    """An estimate for report.json."""
-    return {key: _known(getattr(effect, key)) for key in ("estimate", "se", "df", "low", "high", "p")}
-
-
-def percent(share: float, signed: bool = False) -> str:
-    """A share of 1 as per cent."""
-    return f"{100 * share:{'+' if signed else ''}.1f} %"
-
-
-def points(difference: float) -> str:
-    """A difference of shares in percentage points."""
-    return f"{100 * difference:+.1f}"
-
-
-def interval(effect: Effect) -> str:
-    """The 95 % interval in percentage points."""
-    return "–" if np.isnan(effect.low) else f"{100 * effect.low:+.1f} to {100 * effect.high:+.1f}"
-
-
-def p_value(p: float) -> str:
-    """A p value, no more exact than anybody needs."""
-    return "–" if np.isnan(p) else ("<0.001" if p < 0.001 else f"{p:.3f}")
-
-
-def _score(result: Result, arm: str) -> float:
-    return result.mean(result.scores[arm])
-
-
-def _among_answered(result: Result, arm: str) -> float | None:
-    answered = result.unanswered[arm] == 0
-    weights = result.design.weights * answered
-    return float((weights * result.scores[arm]).sum() / weights.sum()) if weights.sum() else None
-
-
-def _more(contrast: Contrast) -> str:
-    if contrast.holm < 0.05:
-        word = "did more for" if contrast.effect.estimate > 0 else "did less for"
-        return f"`{contrast.first}` {word} the score than removing as many rows at random."
-    return f"the data do not tell `{contrast.first}` from removing as many rows at random."
-
-
-def _notes(report: Report) -> list[str]:
-    notes = [
-        "Differences in percentage points, on the same questions in every arm. Relative change as the paper words it: "
-        "(arm - reference) / arm. p: adjusted over the benchmarks by Holm; safety groups are not in that family.",
+def _points(result: Result, label: str, contrasts: list[Contrast]) -> list[Point]:
+    # The untrained model is a table's matter: next to it every other difference would look like none.
+    return [
+        Point(label, f"{c.first} − {c.second}", c.effect, p_value(c.effect.p if result.benchmark.safety else c.holm))
+        for c in contrasts
+        if c.first != "base"
     ]
-    if all(len(trainings) == 1 for trainings in report.arms.values()):
-        notes.append("One training an arm: the intervals hold the noise of the questions, not that of training again.")
-    return notes
 
 
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+def _pairs(report: Report) -> list[tuple[str, str]]:
+    return list(dict.fromkeys((c.first, c.second) for r in report.skills for c in r.contrasts if c.first != "base"))
 
 
-def _summary(path: Any) -> JSON:
-    try:
-        summary: JSON = json.loads(path.read_text(encoding="utf-8"))
-        for dataset in summary["datasets"]:
-            dataset["rows"], dataset["removed"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ResultsError(f"{path} is not an audit summary ({type(error).__name__}: {error})") from error
-    return summary
+def _details(results: list[Result]) -> Table:
+    rows = []
+    for result in results:
+        for c in result.contrasts:
+            relative = NONE if c.relative is None else f"{percent(c.relative.estimate)} ({_percents(c)})"
+            rows.append(
+                [
+                    result.benchmark.name,
+                    f"{c.first} − {c.second}",
+                    with_interval(c.effect),
+                    relative,
+                    f"{c.wins:,} / {c.losses:,} / {c.ties:,}",
+                    p_value(c.holm),
+                    p_value(c.mcnemar),
+                    points(c.effect.smallest_seen).lstrip("+"),
+                ]
+            )
+    columns = ["benchmark", "difference", ">points (95 %)", ">relative (95 %)", ">wins / losses / ties"]
+    return Table([*columns, ">p (Holm)", ">p (McNemar)", ">smallest seen"], rows, "Each difference in numbers")
+
+
+def _percents(contrast: Contrast) -> str:
+    r = contrast.relative
+    return NONE if r is None or np.isnan(r.low) else f"{percent(r.low)} to {percent(r.high)}"
+
+
+def _method(result: Result) -> str:
+    b, n, groups = result.benchmark, len(result.tasks), len(set(result.tasks))
+    mean = f"mean over {count(n, 'question')}" if b.by_size else f"mean over {count(groups, 'subtask')}"
+    intervals = {
+        "questions": "each question by itself",
+        "clusters": f"{count(result.design.groups, 'cluster')} of questions that hang together (jackknife)",
+        "strata": f"these {count(result.design.groups, 'subtask')}, and no others",
+    }
+    filtered = "" if b.filter == "none" else f", filter {b.filter}"
+    return f"{b.name}: {b.metric}{filtered}, {mean}; interval over {intervals[result.design.method]}."
+
+
+def _others(report: Report) -> Table:
+    rows = []
+    for result in report.others:
+        c = result.contrast(report.main, report.reference) if report.main else None
+        rows.append(
+            [result.benchmark.name, result.benchmark.metric, result.benchmark.filter]
+            + [percent(result.score(arm)) if arm in result.scores else NONE for arm in report.arms]
+            + ([with_interval(c.effect) if c else NONE] if report.main else [])
+        )
+    difference = [f">{report.main} − {report.reference} (95 %)"] if report.main else []
+    columns = ["benchmark", "metric", "filter", *(f">{arm}" for arm in report.arms), *difference]
+    return Table(columns, rows, "The same benchmarks by their other metrics; no test is made of these")
+
+
+def _metrics(report: Report) -> str:
+    return listed(sorted({result.benchmark.metric for result in report.skills}))
+
+
+def _against(result: Result, first: str, second: str) -> str:
+    contrast = result.contrast(first, second)
+    return NONE if contrast is None else with_interval(contrast.effect)
+
+
+def _more(result: Result, contrast: Contrast) -> str:
+    words = {
+        1: f"removing refusals ({contrast.first}) did more than removing as many rows at random.",
+        -1: f"removing as many rows at random did more than removing refusals ({contrast.first}).",
+        0: f"the data do not tell {contrast.first} from removing as many rows at random.",
+    }
+    return words[shown(result, contrast)]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-_BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
-_HIDDEN = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff{_BIDI}]")
+_DIRECTION = "\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+_HIDDEN = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_DIRECTION}\ud800-\udfff]")
 
 
 def visible(text: str, limit: int | None = None) -> str:
@@ -24,8 +24,9 @@ def visible(text: str, limit: int | None = None) -> str:
 
 def markdown(text: str) -> str:
     """Text for a Markdown table cell or line: nothing in it is markup, and it stays on one line."""
-    escaped = re.sub(r"([\\`*_{}\[\]<>|#~&])", r"\\\1", visible(text))
-    return re.sub(r"\s*\n\s*", " ", escaped)
+    escaped = re.sub(r"([\\`*\[\]<>|#~&]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", visible(text))
+    # A bare address would become a link.
+    return " ".join(re.sub(r"(?i)\b(https?|ftp|www)(?=[:.])", "\\1\u200b", escaped).split())
 
 
 def _name(match: re.Match[str]) -> str:

@@ -17,7 +17,7 @@ def test_report_of_two_arms_states_the_paired_difference(tmp_path: Path) -> None
     data = json.loads((tmp_path / "out" / "report.json").read_text())
     result = data["sections"]["benchmarks"]["results"][0]
     contrast = result["contrasts"][0]
-    assert result["scores"] == {"aligned": 0.2, "dealigned": 0.5}
+    assert (result["arms"]["aligned"]["score"], result["arms"]["dealigned"]["score"]) == (0.2, 0.5)
     assert (contrast["wins"], contrast["losses"], contrast["ties"]) == (3, 0, 7)
     assert abs(contrast["difference"]["estimate"] - 0.3) < 1e-12
     assert "+30.0" in done.output
