@@ -70,6 +70,7 @@ def config(tmp_path: Path, model: Path) -> Callable[..., Path]:
             "tf32": False,
             "use_cpu": True,
             "dataset_num_proc": 1,
+            "num_dataset_shards_to_save": 1,
             "output_dir": str(tmp_path / "out"),
             "dataset_prepared_path": str(tmp_path / "prepared"),
             "special_tokens": {"pad_token": "<pad>"},
