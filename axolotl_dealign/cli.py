@@ -34,11 +34,17 @@ def main() -> None:
 
 
 @main.command()
-def tasks() -> None:
+@click.option("--list", "listed", is_flag=True, help="Print the groups instead: what they ask, measure and cost.")
+def tasks(listed: bool) -> None:
     """Print the folder to give to `lm_eval run --include_path`."""
     from axolotl_dealign.tasks import include_path
 
-    click.echo(include_path())
+    if not listed:
+        click.echo(include_path())
+        return
+    from axolotl_dealign.tasks.catalog import table
+
+    click.echo(table())
 
 
 @main.command()
@@ -99,6 +105,19 @@ def rescore(folder: Path, judge: str | None) -> None:
         click.echo(f"{task.task}: {share}{f' ({task.why_not})' if task.why_not else ''}")
     if not judged:
         raise ResultsError(f"nothing in {folder} is long enough to be judged; no file was changed")
+
+
+@main.command()
+@click.argument("config", type=PATH)
+def check(config: Path) -> None:
+    """Make sure that CONFIG will be trained with the plugin: exit 0 only if it will.
+
+    For `axolotl-dealign check CONFIG && axolotl train CONFIG`: axolotl 0.19 only logs a plugin that it cannot import,
+    and trains on everything.
+    """
+    from axolotl_dealign.config import check_file
+
+    click.echo(check_file(config))
 
 
 if __name__ == "__main__":

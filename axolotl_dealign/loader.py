@@ -23,6 +23,7 @@ from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 
 from axolotl_dealign import audit
 from axolotl_dealign.args import parse
+from axolotl_dealign.config import named_in
 from axolotl_dealign.dataset import Result, Source, clean_dataset
 from axolotl_dealign.errors import AxolotlError, DealignError
 from axolotl_dealign.streaming import clean_stream
@@ -51,10 +52,10 @@ DEFAULT_PREPARED_PATH = "last_run_prepared"
 _run: ContextVar[Run | None] = ContextVar("axolotl_dealign_run", default=None)
 
 
-def named_in(cfg: Mapping[str, Any]) -> bool:
-    """Whether a config's `plugins:` names this plugin, in any spelling that Axolotl accepts."""
-    names = (str(name).replace(":", ".") for name in cfg.get("plugins") or [])
-    return any(name.startswith("axolotl_dealign.") and name.endswith("DealignPlugin") for name in names)
+def audit_dir(cfg: Mapping[str, Any]) -> Path:
+    """Where the user finds the audit of a config."""
+    block = cfg.get("dealign") or {}
+    return Path(block.get("audit_dir") or Path(cfg.get("output_dir") or "./model-out") / "dealign")
 
 
 class Run:
@@ -108,7 +109,7 @@ class Run:
             entry["message_field_training"] = source.training_key  # Axolotl reads it after the loader returned
         shard = entry.get("shards_idx") if entry.get("preprocess_shards") else None
         if isinstance(dataset, IterableDataset):
-            return clean_stream(dataset, self.watch, source, self.audit_dir)
+            return clean_stream(dataset, self.watch, source, audit_dir(self.cfg))
         if shard and self.results:  # Axolotl loads the same dataset again for every shard of it
             self.results.append(self.results[-1])
         else:
@@ -132,12 +133,7 @@ class Run:
         summary = summarise(self.watch, [result.counts for result in unique])
         audit.write_json(summary, folder / audit.SUMMARY)
         self.publish()
-        print_table(summary, self.audit_dir)
-
-    @property
-    def audit_dir(self) -> Path:
-        """Where the user finds the audit."""
-        return Path(self.watch.settings.audit_dir or Path(self.cfg.get("output_dir") or "./model-out") / "dealign")
+        print_table(summary, audit_dir(self.cfg))
 
     def publish(self) -> None:
         """Copy the audit of this run's datasets to the audit folder."""
@@ -146,7 +142,7 @@ class Run:
             return
         parts = [audit.read_summary(folder) for folder in folders]
         merged = {**parts[0], "datasets": [dataset for part in parts for dataset in part["datasets"]]}
-        audit.publish(folders, merged, self.audit_dir)
+        audit.publish(folders, merged, audit_dir(self.cfg))
 
 
 def install() -> None:
@@ -253,7 +249,7 @@ def _wrap_streaming(original: Callable[..., Any]) -> Callable[..., Any]:
             entry = ds_wrapper_fn.keywords["dataset_config"]  # Axolotl hands a functools.partial
             run = Run(cfg)
             source = Source(str(entry.get("path")), entry.get("type"), entry)
-            dataset = clean_stream(dataset, run.watch, source, run.audit_dir)
+            dataset = clean_stream(dataset, run.watch, source, audit_dir(cfg))
         return original(dataset, tokenizer, cfg, ds_wrapper_fn)
 
     return wrap_streaming_dataset

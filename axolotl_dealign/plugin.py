@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
+import logging
 from typing import Any
 
 from axolotl.integrations.base import BasePlugin
+from transformers import TrainerCallback
 
-from axolotl_dealign import loader
-from axolotl_dealign.args import parse
-from axolotl_dealign.errors import ConfigError
+from axolotl_dealign import audit, loader
+from axolotl_dealign.config import check_config, named_in
+from axolotl_dealign.errors import DealignError
+from axolotl_dealign.summary import metrics
 from axolotl_dealign.watch import Watch
+
+LOG = logging.getLogger(__name__)
 
 
 class DealignPlugin(BasePlugin):  # type: ignore[misc]  # axolotl ships no type information
@@ -33,11 +37,10 @@ class DealignPlugin(BasePlugin):  # type: ignore[misc]  # axolotl ships no type 
         Raises:
             SystemExit: One line, where the block is wrong or this Axolotl does not fit.
         """
-        if not loader.named_in(cfg):  # axolotl 0.19 also calls the plugins of configs loaded earlier
+        if not named_in(cfg):  # axolotl 0.19 also calls the plugins of configs loaded earlier
             loader.uninstall()
             return
-        _refuse_near_misses(cfg)
-        Watch.from_settings(parse(cfg.get("dealign")))
+        Watch.from_settings(check_config(cfg))
         loader.install()
 
     def on_config_validation_error(self, cfg: dict[str, Any]) -> None:
@@ -48,14 +51,21 @@ class DealignPlugin(BasePlugin):  # type: ignore[misc]  # axolotl ships no type 
         """Leave the loading to Axolotl; two plugins that return data are an error there."""
         return None
 
+    def add_callbacks_post_trainer(self, cfg: Any, trainer: Any) -> list[TrainerCallback]:
+        """Report the counts as `dealign/*` wherever this run logs: wandb, mlflow, tensorboard, trackio."""
+        return [_LogCounts(cfg, trainer)] if named_in(cfg) else []
 
-def _refuse_near_misses(cfg: dict[str, Any]) -> None:
-    """Axolotl drops keys that it does not know without a word; a misspelt `dealign:` would change nothing."""
-    for key in cfg:
-        if key != "dealign" and ("dealign" in key or difflib.SequenceMatcher(None, key, "dealign").ratio() > 0.8):
-            raise ConfigError(f"unknown key `{key}`, did you mean `dealign`?")
-    for where in ("datasets", "test_datasets", "pretraining_dataset"):
-        entries = cfg.get(where)
-        for index, entry in enumerate(entries if isinstance(entries, list) else []):
-            if isinstance(entry, dict) and "dealign" in entry:
-                raise ConfigError(f"`{where}[{index}].dealign` is not read; put its keys into the `dealign:` block")
+
+class _LogCounts(TrainerCallback):  # type: ignore[misc]  # transformers is not followed
+    """Logs the counts once, when the loggers are up. They come from disk: another process may have done the work."""
+
+    def __init__(self, cfg: Any, trainer: Any) -> None:
+        self.folder, self.trainer = loader.audit_dir(cfg), trainer
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if not state.is_world_process_zero:
+            return
+        try:
+            self.trainer.log(metrics(audit.read_summary(self.folder)))
+        except DealignError as error:  # counts that cannot be read must not stop a training
+            LOG.warning("dealign: nothing to report, %s", error)

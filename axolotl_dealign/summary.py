@@ -32,6 +32,17 @@ def summarise(watch: Watch, datasets: Sequence[JSON]) -> JSON:
     }
 
 
+def metrics(summary: JSON) -> dict[str, float]:
+    """The counts as numbers for a trainer's logging, over all training datasets."""
+    datasets = [dataset for dataset in summary["datasets"] if dataset["split"] == "train"]
+    totals = {key: sum(dataset[key] for dataset in datasets) for key in ("rows", "kept", "changed", "removed")}
+    kinds = (
+        {kind: sum(dataset["kinds"][kind] for dataset in datasets) for kind in datasets[0]["kinds"]} if datasets else {}
+    )
+    share = (totals["removed"] + totals["changed"]) / max(1, totals["rows"])
+    return {f"dealign/{key}": float(value) for key, value in {**totals, "touched_share": share, **kinds}.items()}
+
+
 def print_table(summary: JSON, audit_dir: Path) -> None:
     """Show what went, per dataset and kind, and where to look at it."""
     kinds = list(dict.fromkeys([*summary["remove"], *(k for d in summary["datasets"] for k in d["removed_kinds"])]))

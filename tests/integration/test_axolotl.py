@@ -61,6 +61,7 @@ def test_train_reports_what_was_removed_and_trains_on_the_rest(tmp_path, config,
     done = axolotl("train", config(datasets=[{"path": "alpaca.jsonl", "type": "alpaca"}]), "--launcher", "python")
     assert "Dealign: arm `dealigned`" in done.stdout
     assert (tmp_path / "out" / "model.safetensors").is_file()
+    assert "dealign/removed" in done.stdout + done.stderr
     assert json.loads((tmp_path / "out" / "dealign" / "summary.json").read_text())["datasets"][0]["removed"] == 8
 
 
