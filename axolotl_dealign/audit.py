@@ -28,9 +28,14 @@ def write_table(table: pa.Table, path: Path) -> None:
     _whole(path, lambda part: pq.write_table(table, part))
 
 
+def write_text(text: str, path: Path) -> None:
+    """Write a text file that is whole or not there."""
+    _whole(path, lambda part: part.write_text(text, "utf-8"))
+
+
 def write_json(value: Any, path: Path) -> None:
     """Write a JSON file that is whole or not there."""
-    _whole(path, lambda part: part.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8"))
+    write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", path)
 
 
 def read_summary(folder: Path) -> JSON:

@@ -109,6 +109,83 @@ def rescore(folder: Path, judge: str | None) -> None:
 
 @main.command()
 @click.argument("config", type=PATH)
+@click.option("--arms", default="base,aligned,dealigned,control", show_default=True, help="What to train and score.")
+@click.option("--seeds", default="", help="Axolotl's `seed` of each training, by commas.  [default: the YAML's]")
+@click.option("--tasks", required=True, help="As for lm_eval: groups or tasks by commas; ours are included.")
+@click.option("--output", type=PATH, required=True, metavar="DIR", help="Where everything goes; run again to go on.")
+@click.option("--reference", default="aligned", show_default=True, help="The arm that the others are compared with.")
+@click.option("--launcher", type=click.Choice(["accelerate", "torchrun", "python"]), help="For `axolotl train`.")
+@click.option("--launcher-args", default="", metavar="ARGS", help="Arguments for that launcher, in quotes.")
+@click.option("--lm-eval-args", default="", metavar="ARGS", help="More arguments for `lm_eval run`, in quotes.")
+@click.option("--jobs", type=click.IntRange(1), help="Cells at a time.  [default: one, or one a GPU of --gpus]")
+@click.option("--gpus", default="", metavar="0,1,…", help="Spread the cells over these CUDA devices.")
+@click.option("--dry-run", is_flag=True, help="Show what would run, and what is done already.")
+@click.option("--print-commands", is_flag=True, help="Write the YAMLs; print one independent command line a cell.")
+def compare(
+    config: Path,
+    arms: str,
+    seeds: str,
+    tasks: str,
+    output: Path,
+    reference: str,
+    launcher: str | None,
+    launcher_args: str,
+    lm_eval_args: str,
+    jobs: int | None,
+    gpus: str,
+    dry_run: bool,
+    print_commands: bool,
+) -> None:
+    r"""Train the arms of CONFIG with Axolotl, score them with lm-eval, and report.
+
+    What is done already is skipped, also after a kill.
+
+    \b
+        axolotl-dealign compare config.yml --tasks dealign_smoke --output my-comparison
+        axolotl-dealign compare config.yml --tasks poison_of_alignment --output my-comparison \
+            --seeds 0,1,2 --gpus 0,1 --lm-eval-args '--batch_size 1 --confirm_run_unsafe_code'
+    """
+    import shlex
+
+    from axolotl_dealign import grid
+    from axolotl_dealign.compare import Options, command_line, parse_arms, plan
+    from axolotl_dealign.report import write_report
+
+    try:
+        numbers = tuple(int(seed) for seed in seeds.split(",") if seed)
+    except ValueError:
+        raise ConfigError(f"--seeds: `{seeds}` are no whole numbers by commas; give e.g. 0,1,2") from None
+    devices = [gpu.strip() for gpu in gpus.split(",") if gpu.strip()]
+    options = Options(
+        config=config,
+        output=output.absolute(),
+        arms=parse_arms(arms),
+        seeds=numbers,
+        tasks=tasks,
+        reference=reference,
+        launcher=launcher,
+        launcher_args=tuple(shlex.split(launcher_args)),
+        lm_eval_args=tuple(shlex.split(lm_eval_args)),
+    )
+    cells = plan(options)
+    if dry_run:
+        for cell in cells:
+            for step in cell.steps:
+                state = "done" if step.done else "to do"
+                click.echo(f"# {cell.name}: {step.name} ({state})\n{shlex.join(step.command)}")
+                if step.config is not None:
+                    click.echo("".join(f"#   {line}\n" for line in step.config.splitlines()), nl=False)
+        return
+    if print_commands:
+        for cell in cells:
+            click.echo(command_line(cell))
+        return
+    grid.run(options, cells, jobs or max(1, len(devices)), devices)
+    click.echo(f"\n{write_report(options.output, options.output, reference if reference in options.arms else None)}")
+
+
+@main.command()
+@click.argument("config", type=PATH)
 def check(config: Path) -> None:
     """Make sure that CONFIG will be trained with the plugin: exit 0 only if it will.
 
