@@ -22,9 +22,6 @@ from axolotl_dealign.types import JSON
 
 Floats = npt.NDArray[np.float64]
 
-JUDGED = ("refusal", "unanswered", "acc_answered")
-"""Metrics that say how an answer was given, not whether it was right."""
-
 PASSAGES = ("passage", "context")
 """Fields of a question whose text many questions share: those questions are not independent."""
 
@@ -63,31 +60,6 @@ class Samples:
 
 
 @dataclass(frozen=True, slots=True)
-class Benchmark:
-    """A task, or the group of tasks that lm-eval reports one score for.
-
-    Attributes:
-        name: lm-eval's name of it.
-        tasks: The tasks under it.
-        metric: The metric compared.
-        filter: The filter compared.
-        by_size: The score is the mean over questions; False: the mean over tasks.
-        higher_is_better: Direction of the metric.
-        safety: It only asks whether the model declines: a cost or a purpose, never a skill.
-        primary: The metric and filter that the benchmark is known by; the others of a task are shown beside it.
-    """
-
-    name: str
-    tasks: tuple[str, ...]
-    metric: str
-    filter: str
-    by_size: bool
-    higher_is_better: bool
-    safety: bool
-    primary: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class Run:
     """One model scored by lm-eval.
 
@@ -112,17 +84,6 @@ class Run:
     higher_is_better: dict[str, dict[str, bool]]
     settings: JSON
     warnings: tuple[str, ...] = ()
-
-    def mean(self, benchmark: Benchmark) -> float | None:
-        """The benchmark's score by the samples of this run; None where it has none."""
-        parts = [
-            part.scores[benchmark.metric]
-            for task in benchmark.tasks
-            if (part := self.samples.get((task, benchmark.filter))) and benchmark.metric in part.scores
-        ]
-        if not parts:
-            return None
-        return float(np.mean(np.concatenate(parts) if benchmark.by_size else [part.mean() for part in parts]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,32 +153,6 @@ def read_run(folder: Path) -> Run:
         settings={k: v for k, v in merged[-1].items() if k not in {"results", "groups", "configs", "group_subtasks"}},
         warnings=tuple(warnings),
     )
-
-
-def benchmarks(run: Run) -> list[Benchmark]:
-    """The benchmarks of a run: the topmost groups that lm-eval gives a score, and tasks in no such group.
-
-    Each in its primary measure, then in its others.
-    """
-    tasks = {task for task, _ in run.samples}
-    children = {child for group in run.groups.values() for child in group}
-    found: list[Benchmark] = []
-    seen: set[str] = set()
-
-    def descend(name: str) -> None:
-        leaves = tuple(task for task in dict.fromkeys(_leaves(name, run.groups)) if task in tasks)
-        if not leaves or seen.issuperset(leaves):
-            return
-        measures = list(_measures(name, leaves, run))
-        if measures:
-            seen.update(measures[0].tasks)
-            found.extend(measures)
-        for child in run.groups.get(name, ()):
-            descend(child)
-
-    for root in [*(group for group in run.groups if group not in children), *sorted(tasks)]:
-        descend(root)
-    return found
 
 
 def common_questions(
@@ -344,47 +279,6 @@ def _columns(path: Path, lines: list[tuple[int, JSON]]) -> Samples:
         path=path,
         offsets=np.array([offset for offset, _ in kept], dtype=np.int64),
         duplicated=tuple(sorted(doc for doc, count in counts.items() if count > 1)),
-    )
-
-
-def _leaves(name: str, groups: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
-    if name in groups:
-        for child in groups[name]:
-            yield from _leaves(child, groups)
-    else:
-        yield name
-
-
-def _measures(name: str, leaves: tuple[str, ...], run: Run) -> Iterator[Benchmark]:
-    """What can be compared of a group or task, the primary measure first; nothing if its tasks share no metric."""
-    primary = True
-    for metric, filter_ in _preferred(run.reported.get(name, {})):
-        parts = [run.samples[leaf, filter_] for leaf in leaves if (leaf, filter_) in run.samples]
-        if not parts or not all(metric in part.scores for part in parts) or (metric in JUDGED and not primary):
-            continue
-        tasks = tuple(leaf for leaf in leaves if (leaf, filter_) in run.samples)
-        means = [float(np.mean(part.scores[metric])) for part in parts]
-        reported = run.reported[name][f"{metric},{filter_}"]
-        over_questions = float(np.average(means, weights=[len(part.doc_ids) for part in parts]))
-        yield Benchmark(
-            name=name,
-            tasks=tasks,
-            metric=metric,
-            filter=filter_,
-            # lm-eval does not write down how a group averages; the score that it reports tells.
-            by_size=bool(abs(over_questions - reported) <= abs(float(np.mean(means)) - reported)),
-            higher_is_better=run.higher_is_better.get(tasks[0], {}).get(metric, metric not in JUDGED),
-            safety=metric in JUDGED,
-            primary=primary,
-        )
-        primary = False
-
-
-def _preferred(reported: Mapping[str, float]) -> list[tuple[str, str]]:
-    """(metric, filter) in order of preference: plain accuracy, then lm-eval's order, then how answers were given."""
-    keys = [(metric, filter_) for key in reported for metric, _, filter_ in [key.partition(",")]]
-    return sorted(
-        keys, key=lambda key: (key[0] in JUDGED, JUDGED.index(key[0]) if key[0] in JUDGED else 0, key[0] != "acc")
     )
 
 

@@ -165,7 +165,7 @@ def difference(first: Floats, second: Floats, how: Design) -> tuple[Effect, Effe
     """
     if len(first) == len(second) == 1:
         return how.effect(first[0] - second[0]), None
-    return _over_trainings(_parts(first, second), how)
+    return _over_trainings([_parts(first, second)], [how])
 
 
 def relative_change(first: Floats, second: Floats, how: Design) -> Effect | None:
@@ -183,17 +183,24 @@ def relative_change(first: Floats, second: Floats, how: Design) -> Effect | None
     if a <= 0:
         return None
     parts = _parts(b / a**2 * (first - a), (second - b) / a)
-    spread = how.effect(parts[0][0]) if len(parts[0]) == len(parts) == 1 else _over_trainings(parts, how)[0]
+    spread = how.effect(parts[0][0]) if len(parts[0]) == len(parts) == 1 else _over_trainings([parts], [how])[0]
     return student(1 - b / a, spread.se, spread.df)
 
 
-def average(effects: Sequence[Effect]) -> Effect:
-    """The plain mean of effects on different questions."""
-    variances = np.array([effect.se**2 for effect in effects]) / len(effects) ** 2
-    total = float(variances.sum())
-    loss = float(np.sum(variances**2 / [effect.df for effect in effects]))
-    df = total**2 / loss if loss > 0 else np.inf
-    return student(float(np.mean([effect.estimate for effect in effects])), float(np.sqrt(total)), df)
+def mean_difference(benchmarks: Sequence[tuple[Floats, Floats, Design]]) -> Effect:
+    """The plain mean over benchmarks of the difference first - second.
+
+    Args:
+        benchmarks: For each the scores of both arms and the design, as for `difference`; the same trainings in all.
+    """
+    if len(benchmarks) == 1:
+        return difference(*benchmarks[0])[0]
+    parts, designs = [_parts(first, second) for first, second, _ in benchmarks], [how for _, _, how in benchmarks]
+    if all(len(part) == 1 for part in parts[0]):
+        effects = [how.effect(np.sum(part, axis=0)[0]) for part, how in zip(parts, designs, strict=True)]
+        return student(*_added([(e.estimate, e.se, e.df) for e in effects]))
+    # A training that went well went well on all of them: its noise does not average out over benchmarks.
+    return _over_trainings(parts, designs)[0]
 
 
 def mcnemar(wins: int, losses: int) -> float:
@@ -222,8 +229,12 @@ def _parts(first: Floats, second: Floats) -> list[Floats]:
     return [first - second] if len(first) == len(second) else [first, -second]
 
 
-def _over_trainings(parts: Sequence[Floats], how: Design) -> tuple[Effect, Effect]:
-    """One estimate from parts that add up to the difference, each (k, n), at least one with k of 2 or more.
+def _over_trainings(parts: Sequence[list[Floats]], designs: Sequence[Design]) -> tuple[Effect, Effect]:
+    """One estimate, the mean over benchmarks, from parts that add up to the difference on each.
+
+    Args:
+        parts: Benchmark -> one part (k, n), or two of different k; some k > 1. The same trainings on every benchmark.
+        designs: Benchmark -> its design.
 
     Returns:
         The effect for new questions and new trainings; and the effect for new trainings on these questions: t over
@@ -231,23 +242,46 @@ def _over_trainings(parts: Sequence[Floats], how: Design) -> tuple[Effect, Effec
         what the part of the trainings already holds. Satterthwaite's df would cover 90 % instead of 95 at three
         trainings, since they know their own variance badly; this covers 95 to 98 %.
     """
-    questions = how.effect(np.sum([part.mean(axis=0) for part in parts], axis=0))
-    variances, dfs, shared = [], [], 0.0
+    questions = [
+        how.effect(np.sum([part.mean(axis=0) for part in both], axis=0))
+        for both, how in zip(parts, designs, strict=True)
+    ]
+    own = [
+        (effect.estimate, float(np.sqrt(max(effect.se**2 - _shared(both, how), 0.0))), effect.df)
+        for effect, both, how in zip(questions, parts, designs, strict=True)
+    ]
+    each = [
+        np.mean([both[i] @ how.weights for both, how in zip(parts, designs, strict=True)], axis=0)
+        for i in range(len(parts[0]))
+    ]
+    repeated = [(float(values.var(ddof=1)) / len(values), len(values) - 1) for values in each if len(values) > 1]
+    over = sum(variance for variance, _ in repeated)
+    loss = sum(variance**2 / df for variance, df in repeated)
+    df = over**2 / loss if loss > 0 else float(sum(df for _, df in repeated))
+    estimate, se, question_df = _added(own)
+    trainings = student(estimate, float(np.sqrt(over)), df)
+    if np.isnan(se) or over == 0:
+        return (questions[0] if len(questions) == 1 else student(estimate, se, question_df)), trainings
+    return _both(estimate, (trainings.se, df), (se, question_df)), trainings
+
+
+def _shared(parts: list[Floats], how: Design) -> float:
+    """The variance of one question in one training: it is in the means over questions and over trainings."""
+    total = 0.0
     for part in (part for part in parts if len(part) > 1):
-        k = len(part)
-        each = part @ how.weights
-        variances.append(float(each.var(ddof=1)) / k)
-        dfs.append(k - 1)
-        # What is left of a question in one training after its own mean and that training's: it is in both variances.
-        rest = part - part.mean(axis=0) - each[:, None] + each.mean()
-        shared += float(np.mean([how.effect(row).se ** 2 for row in rest])) / (k - 1)
-    over = float(np.sum(variances))
-    df = over**2 / float(np.sum(np.square(variances) / dfs)) if over > 0 else float(np.sum(dfs))
-    trainings = student(questions.estimate, float(np.sqrt(over)), df)
-    if np.isnan(questions.se) or over == 0:
-        return questions, trainings
-    own = float(np.sqrt(max(questions.se**2 - shared, 0.0)))
-    return _both(questions.estimate, (trainings.se, df), (own, questions.df)), trainings
+        rest = part - part.mean(axis=0)
+        rest -= (rest @ how.weights)[:, None]
+        total += float(np.mean([how.effect(row).se ** 2 for row in rest])) / (len(part) - 1)
+    return total
+
+
+def _added(effects: Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
+    """Estimate, se and df (Satterthwaite's) of the mean of independent effects, each (estimate, se, df)."""
+    n = len(effects)
+    variance = sum(se**2 for _, se, _ in effects) / n**2
+    loss = sum((se / n) ** 4 / df for _, se, df in effects)
+    df = variance**2 / loss if loss > 0 else float("inf")
+    return float(np.mean([estimate for estimate, _, _ in effects])), float(np.sqrt(variance)), df
 
 
 def _both(estimate: float, first: tuple[float, float], second: tuple[float, float]) -> Effect:

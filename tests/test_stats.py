@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 from statsmodels.stats.multitest import multipletests
 
-from axolotl_dealign.stats import average, design, difference, holm, mcnemar, relative_change, student
+from axolotl_dealign.stats import design, difference, holm, mcnemar, mean_difference, relative_change, student
 
 NONE = float("nan")
 
@@ -203,11 +203,25 @@ def test_the_same_training_twice_is_no_more_sure_than_once() -> None:
     assert (twice.low, twice.high) == pytest.approx((once.low, once.high))
 
 
-def test_average_of_benchmarks() -> None:
-    mean = average([student(0.02, 0.01, 56), student(0.04, 0.02, 26)])
-    assert mean.estimate == pytest.approx(0.03)
-    assert mean.se == pytest.approx(math.sqrt(0.01**2 + 0.02**2) / 2)
-    assert mean.df == pytest.approx((0.01**2 + 0.02**2) ** 2 / (0.01**4 / 56 + 0.02**4 / 26))
+def test_mean_over_benchmarks_adds_their_variances() -> None:
+    rng = np.random.default_rng(13)
+    many, few = rng.random((1, 100)) - 0.4, rng.random((1, 50)) - 0.4
+    hows = [design(codes([n]), by_size=True) for n in (100, 50)]
+    mean = mean_difference([(many, 0 * many, hows[0]), (few, 0 * few, hows[1])])
+    variances = [many.var(ddof=1) / 100, few.var(ddof=1) / 50]
+    assert mean.estimate == pytest.approx((many.mean() + few.mean()) / 2)
+    assert mean.se == pytest.approx(math.sqrt(sum(variances)) / 2)
+    assert mean.df == pytest.approx(sum(variances) ** 2 / (variances[0] ** 2 / 99 + variances[1] ** 2 / 49))
+
+
+def test_noise_of_training_does_not_average_out_over_benchmarks() -> None:
+    rng = np.random.default_rng(14)
+    shift = np.array([[-0.1], [0.0], [0.1]])
+    scores = [0.5 + shift + rng.normal(0, 0.01, (3, 400)) for _ in range(4)]
+    how = design(codes([400]), by_size=True)
+    one, _ = difference(scores[0], 0 * scores[0], how)
+    mean = mean_difference([(part, 0 * part, how) for part in scores])
+    assert mean.high - mean.low == pytest.approx(one.high - one.low, rel=0.05)
 
 
 def test_smallest_effect_seen_is_two_point_eight_standard_errors() -> None:

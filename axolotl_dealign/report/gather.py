@@ -9,10 +9,11 @@ from pathlib import Path
 
 from axolotl_dealign.errors import ConfigError, ResultsError
 from axolotl_dealign.registry import did_you_mean
+from axolotl_dealign.report.benchmarks import Benchmark, benchmarks, score
 from axolotl_dealign.report.contrasts import adjust, contrasts
 from axolotl_dealign.report.model import Report, Trained
 from axolotl_dealign.report.pairing import pair
-from axolotl_dealign.results import Benchmark, benchmarks, read_run
+from axolotl_dealign.results import read_run
 from axolotl_dealign.types import JSON
 
 Source = Path | Mapping[str, Sequence[Path]]
@@ -113,7 +114,7 @@ def _check_reported(report: Report) -> None:
             for benchmark in [result.benchmark for result in report.results]:
                 key = f"{benchmark.metric},{benchmark.filter}"
                 reported = trained.run.reported.get(benchmark.name, {}).get(key)
-                mean = trained.run.mean(benchmark)
+                mean = score(trained.run, benchmark)
                 if reported is not None and mean is not None and abs(reported - mean) > 1e-6:
                     report.warnings.append(
                         f"{arm}: lm-eval reports {reported:.4f} for {benchmark.name}, its samples give {mean:.4f}; "

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from axolotl_dealign.results import Benchmark, Floats, Run, Samples, Unpaired
+from axolotl_dealign.report.benchmarks import Benchmark
+from axolotl_dealign.results import Floats, Run, Samples, Unpaired
 from axolotl_dealign.stats import Design, Effect
 
 

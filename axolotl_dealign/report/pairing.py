@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from axolotl_dealign.refusals import SHORTEST, refused
+from axolotl_dealign.report.benchmarks import Benchmark
 from axolotl_dealign.report.model import Report, Result
-from axolotl_dealign.results import Benchmark, Floats, Samples, Unpaired, common_questions
+from axolotl_dealign.results import Floats, Samples, Unpaired, common_questions
 from axolotl_dealign.stats import Codes, design
 
 Parts = dict[str, list[dict[str, Samples]]]

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from axolotl_dealign.report.blocks import Forest, Point
 from axolotl_dealign.report.text import visible
-from axolotl_dealign.report.words import interval, points, with_interval
+from axolotl_dealign.report.words import MINUS, interval, points, with_interval
 
 # Okabe and Ito's colours, told apart by colour-blind readers; the marker differs as well.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
@@ -66,7 +66,9 @@ def layout(forest: Forest) -> Scale:
         )
         for i, point in enumerate(forest.points)
     ]
-    return Scale([(at(tick), points(tick).removesuffix(".0")) for tick in ticks], at(0), places, series)
+    return Scale(
+        [(at(tick), f"{100 * tick:+g}".replace("-", MINUS) if tick else "0") for tick in ticks], at(0), places, series
+    )
 
 
 def draw(forest: Forest) -> Iterator[tuple[str, bytes]]:
@@ -90,6 +92,8 @@ def draw(forest: Forest) -> Iterator[tuple[str, bytes]]:
     names = [visible(forest.points[i].label, 60) for i in firsts]
     axes.set_yticks(firsts, names, fontsize=8, parse_math=False)
     axes.axvline(0, color="0.4", lw=0.8, zorder=0)
+    for i in firsts[1:] if len(series) > 1 else []:
+        axes.axhline(i - 0.5, color="0.85", lw=0.6, zorder=0)
     axes.set_ylim(len(forest.points) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelsize=8)

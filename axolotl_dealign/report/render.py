@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from axolotl_dealign import __version__
 from axolotl_dealign.errors import PluginError
@@ -92,6 +92,8 @@ def as_html(report: Report, sections: list[Section]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"visible": visible, "layout": layout, "embedded": embedded, "kind": _kind}
+    environment.filters["breakable"] = lambda text: escape(text).replace("_", Markup("_<wbr>"))
+    environment.filters["unbroken"] = lambda text: text.replace(" − ", "\u00a0−\u00a0")
     return environment.get_template("report.html.j2").render(
         title=TITLE,
         report=report,

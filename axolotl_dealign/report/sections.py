@@ -118,10 +118,10 @@ def subtasks(report: Report) -> Section | None:
         ]
         if found:
             found.sort(key=lambda pair: -pair[1].effect.estimate)
-            lines = [Point(task, f"{c.first} − {c.second}", c.effect) for task, c in found]
-            blocks.append(
-                Forest(lines, f"{result.benchmark.name}: points on each subtask", name=f"forest-{len(blocks)}")
-            )
+            prefix = f"{result.benchmark.name}_"
+            lines = [Point(task.removeprefix(prefix), f"{c.first} − {c.second}", c.effect) for task, c in found]
+            caption = f"{result.benchmark.name}: {report.main} − {report.reference} in points, 95 % intervals"
+            blocks.append(Forest(lines, caption, name=f"subtasks-{len(blocks) + 1}"))
     if not blocks:
         return None
     text = (
@@ -185,8 +185,7 @@ def paper(report: Report) -> Section | None:
     for result in report.skills:
         c = result.contrast(first, second)
         if c is not None:
-            change = NONE if c.relative is None else f"{percent(c.relative.estimate)} ({_percents(c)})"
-            rows.append([result.benchmark.name, change])
+            rows.append([result.benchmark.name, with_interval(c.relative)])
     if not rows:
         return None
     known = {"poa_mmlu", "poa_bbh", "poa_drop", "poa_humaneval"}
@@ -203,7 +202,7 @@ def paper(report: Report) -> Section | None:
         "there), the data (about a third of theirs was aligned answers), and the certainty: the paper gives one "
         "training and no interval."
     )
-    table = Table(["benchmark", ">measured here, relative (95 %)"], rows)
+    table = Table(["benchmark", ">measured here, % (95 %)"], rows)
     return Section("paper", "The paper's claim", [claim, table, tasks + limits])
 
 
@@ -238,26 +237,20 @@ def _details(results: list[Result]) -> Table:
     rows = []
     for result in results:
         for c in result.contrasts:
-            relative = NONE if c.relative is None else f"{percent(c.relative.estimate)} ({_percents(c)})"
             rows.append(
                 [
                     result.benchmark.name,
                     f"{c.first} − {c.second}",
                     with_interval(c.effect),
-                    relative,
+                    with_interval(c.relative),
                     f"{c.wins:,} / {c.losses:,} / {c.ties:,}",
                     p_value(c.holm),
                     p_value(c.mcnemar),
                     points(c.effect.smallest_seen).lstrip("+"),
                 ]
             )
-    columns = ["benchmark", "difference", ">points (95 %)", ">relative (95 %)", ">wins / losses / ties"]
+    columns = ["benchmark", "difference", ">points (95 %)", ">relative, % (95 %)", ">wins / losses / ties"]
     return Table([*columns, ">p (Holm)", ">p (McNemar)", ">smallest seen"], rows, "Each difference in numbers")
-
-
-def _percents(contrast: Contrast) -> str:
-    r = contrast.relative
-    return NONE if r is None or np.isnan(r.low) else f"{percent(r.low)} to {percent(r.high)}"
 
 
 def _method(result: Result) -> str:

@@ -8,7 +8,7 @@ from axolotl_dealign.report.blocks import Fact, Facts, Section, Table
 from axolotl_dealign.report.data import effect_data
 from axolotl_dealign.report.model import Contrast, Report, Result
 from axolotl_dealign.report.words import NONE, count, interval, listed, p_value, percent, points, with_interval
-from axolotl_dealign.stats import Effect, average
+from axolotl_dealign.stats import Effect, mean_difference
 
 
 def summary(report: Report) -> Section:
@@ -50,14 +50,12 @@ def overall_effect(report: Report, first: str | None, second: str) -> Effect | N
 
     A metric of which less is better (an error rate) counts with its sign turned, so that more is always better.
     """
-    effects = [
-        c.effect if result.benchmark.higher_is_better else _turned(c.effect)
-        for result in report.skills
-        if first is not None and (c := result.contrast(first, second)) is not None
-    ]
-    if not effects:
-        return None
-    return effects[0] if len(effects) == 1 else average(effects)
+    measured = []
+    for result in report.skills:
+        if first is not None and first in result.scores and second in result.scores:
+            sign = 1 if result.benchmark.higher_is_better else -1
+            measured.append((sign * result.scores[first], sign * result.scores[second], result.design))
+    return mean_difference(measured) if measured and first != second else None
 
 
 def shown(result: Result, contrast: Contrast) -> int:
@@ -112,25 +110,28 @@ def _sure(report: Report) -> Fact:
 
 
 def _cost(report: Report) -> Fact:
-    question = "What did it cost in safety?"
-    main = report.main or report.reference
-    compared = [(result, result.contrast(main, report.reference)) for result in report.safety]
-    measured = [(result, c) for result, c in compared if c is not None]
-    if measured:
-        result, c = min(measured, key=lambda pair: (not pair[0].benchmark.higher_is_better, pair[0].benchmark.name))
-        words = [
-            f"{r.benchmark.name}: {percent(r.score(main), 0)} refused, {report.reference} "
-            f"{percent(r.score(report.reference), 0)} (difference {with_interval(one.effect)} points)"
-            for r, one in measured
-        ]
+    """What the arm declines less than before: of what it should decline (a cost), and of what it should not."""
+    main, reference = report.main or report.reference, report.reference
+    hint = "Score the arms on dealign_compliance and dealign_overrefusal too."
+    if not report.safety:
+        return Fact("What did it cost in safety?", "Not measured", hint)
+    details = []
+    for result in report.safety:
+        c = result.contrast(main, reference)
+        before = f", {reference} {percent(result.score(reference), 0)}" if c else ""
+        difference = f" ({with_interval(c.effect)} points)" if c else ""
+        details.append(f"{result.benchmark.name}: {percent(result.score(main), 0)} refused{before}{difference}.")
+    should = next((result for result in report.safety if result.benchmark.higher_is_better), None)
+    c = should.contrast(main, reference) if should else None
+    if should is None:
+        answer, tone = "Over-refusal only", "plain"
+        details.append("No benchmark asks what should be refused.")
+    elif c is None:
+        answer, tone = f"{percent(should.score(main), 0)} refused", "plain"
+    else:
         answer = f"{points(c.effect.estimate)} points refused"
-        tone = ("plain", "good", "bad")[shown(result, c)]
-        return Fact(question, answer, "; ".join(words) + ".", tone)
-    if report.safety:
-        words = [f"{r.benchmark.name}: {percent(r.score(main), 0)} refused" for r in report.safety]
-        return Fact(question, words[0].partition(": ")[2], "; ".join(words) + ".")
-    hint = "Score the arms on dealign_overrefusal and dealign_compliance too."
-    return Fact(question, "Not measured", hint)
+        tone = ("plain", "good", "bad")[shown(should, c)]
+    return Fact("What did it cost in safety?", answer, " ".join(details), tone)
 
 
 def _scored(report: Report) -> Fact:
@@ -160,7 +161,3 @@ def _by_benchmark(report: Report, second: str) -> str:
         return f"{names[0][0].benchmark.name}, p = {p_value(names[0][1].holm)}." if names else ""
     words = {1: "Better on", -1: "Worse on", 0: "No difference shown on"}
     return " ".join(f"{words[key]} {listed(names)}." for key, names in groups.items() if names) + " (Holm)"
-
-
-def _turned(effect: Effect) -> Effect:
-    return Effect(-effect.estimate, effect.se, effect.df, -effect.high, -effect.low, effect.p)

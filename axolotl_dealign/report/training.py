@@ -65,7 +65,7 @@ def comparability(report: Report) -> Section:
     facts = [_training(t) for _, t in runs]
     keys = list(dict.fromkeys(key for fact in facts for key in fact))
     rows += [["", key, *(_show(fact.get(key)) for fact in facts)] for key in keys]
-    blocks: list[Block] = [Table(["", "", *names], rows, "Evaluation and training of each arm")]
+    blocks: list[Block] = [Table(["check", "setting", *names], rows, "Evaluation and training of each arm")]
     differing = [row[1] for row in rows if row[0]]
     blocks.append(
         f"The arms differ in {', '.join(differing)}: part of what is measured may be that."
