@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,12 +90,16 @@ def clean_dataset(dataset: Dataset, watch: Watch, source: Source) -> Result:
     row_format = recognise(dataset.features.arrow_schema, settings, source)
     verdicts = _judge(dataset, row_format, watch, settings, source.path)
     if watch.keep or watch.remove:
-        hashes = np.array([row_hash(row) for row in dataset])
+        # As Arrow, as the audit hashes them: iterating a dataset would decode its images.
+        pieces = dataset.with_format("arrow").iter(batch_size=piece_rows(dataset))
+        hashes = np.array([row_hash(row) for piece in pieces for row in piece.to_pylist()])
         verdicts = overrule(
             verdicts, watch.named(hashes, watch.keep), watch.named(hashes, watch.remove), len(watch.names)
         )
     decision = decide(verdicts, row_format, settings, draw=source.index)
-    _brake(dataset, row_format, decision, settings, source.path)
+    if row_format is not None:
+        columns = dataset.select_columns(row_format.columns)
+        brake(decision, len(dataset), row_format, settings, source.path, lambda rows: read_rows(columns, rows))
     stays = np.ones(len(dataset), dtype=bool)
     stays[decision.removed] = False
     changed = _change(dataset, row_format, decision, watch, source)
@@ -204,12 +208,31 @@ def _change(
     )
 
 
-def _brake(dataset: Dataset, row_format: RowFormat | None, decision: Decision, settings: Dealign, path: str) -> None:
-    """Stop before a detector that is wrong about this data empties it."""
-    gone, rows = len(decision.removed), len(dataset)
-    if row_format is None or (gone <= settings.max_removed * rows and gone < rows):
+def brake(
+    decision: Decision,
+    rows: int,
+    row_format: RowFormat,
+    settings: Dealign,
+    path: str,
+    read: Callable[[npt.NDArray[np.int64]], pa.Table],
+) -> None:
+    """Stop before a detector that is wrong about this data empties it.
+
+    Args:
+        decision: Of the dataset.
+        rows: How many it has.
+        row_format: Where its answers stand.
+        settings: The `dealign:` block.
+        path: Its name, for the error.
+        read: Gets some of its rows, the format's columns at least, as examples.
+
+    Raises:
+        TooManyRemovedError: More than `max_removed` of the rows would go, or all of them.
+    """
+    gone = len(decision.removed)
+    if gone <= settings.max_removed * rows and gone < rows:
         return
-    sample = read_answers(read_rows(dataset.select_columns(row_format.columns), decision.removed[:3]), row_format)
+    sample = read_answers(read(decision.removed[:3]), row_format)
     examples = ", ".join("`" + " ".join(str(text).split())[:80] + "`" for text in sample.text.to_pylist()[:3])
     if gone == rows:
         raise TooManyRemovedError(

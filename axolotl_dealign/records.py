@@ -17,6 +17,7 @@ import json
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from axolotl_dealign.errors import DealignError
@@ -27,23 +28,31 @@ from axolotl_dealign.watch import BY_PERSON
 
 
 def audit_table(
-    rows: pa.Table, verdicts: Verdicts, decision: Decision, dataset: str, split: str, detectors: Sequence[str]
+    rows: pa.Table,
+    verdicts: Verdicts,
+    decision: Decision,
+    dataset: str,
+    split: str,
+    detectors: Sequence[str],
+    places: npt.NDArray[np.int64] | None = None,
 ) -> pa.Table:
     """The rows that were not kept as they were, with our columns in front.
 
     Args:
-        rows: `decision.touched` of the dataset, as they were.
+        rows: `places` of the dataset, as they were.
         verdicts: Of the dataset.
         decision: Of the dataset.
         dataset: Its path as the user wrote it.
         split: `train` or `test`.
         detectors: Names, in the order of `Verdicts.winner`.
+        places: Some of `decision.touched`, ascending, where a dataset is too large to take them all; default: all.
     """
-    places, n = decision.touched, len(rows)
+    places = decision.touched if places is None else places
+    n = len(rows)
     worst = worst_answers(verdicts, places)
     spans = [verdicts.spans.get(int(i), NO_SPAN) for i in worst]
     names = [*detectors, BY_PERSON]
-    removed = set(decision.removed.tolist())
+    removed = np.isin(places, decision.removed)
     ours = {
         "_dataset": pa.array([dataset] * n, pa.string()),
         "_split": pa.array([split] * n, pa.string()),
@@ -58,7 +67,7 @@ def audit_table(
             [names[verdicts.winner[i]] if verdicts.spans.get(int(i)) else "" for i in worst], pa.string()
         ),
         "_turn": pa.array(verdicts.turn[worst], pa.int32()),
-        "_action": pa.array(["removed" if row in removed else decision.action for row in places.tolist()], pa.string()),
+        "_action": pa.array(["removed" if gone else decision.action for gone in removed.tolist()], pa.string()),
     }
     if clash := sorted(set(ours) & set(rows.column_names)):
         raise DealignError(

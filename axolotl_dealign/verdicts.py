@@ -148,7 +148,12 @@ def overrule(verdicts: Verdicts, keep: npt.NDArray[np.bool_], remove: npt.NDArra
 
 
 def worst_answers(verdicts: Verdicts, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """For each of `rows` (every one has an answer), the index of the answer with the highest score."""
-    order = np.lexsort((np.nan_to_num(verdicts.score, nan=-1.0), verdicts.row))
-    last: npt.NDArray[np.int64] = order[np.searchsorted(verdicts.row[order], rows, side="right") - 1]
+    """For each of `rows` (ascending; every one has an answer), the index of the answer with the highest score."""
+    if not len(rows):
+        return np.zeros(0, np.int64)
+    # Only the answers between the first and the last of the rows: a large dataset comes here piece by piece.
+    start, stop = np.searchsorted(verdicts.row, [rows[0], rows[-1] + 1])
+    row = verdicts.row[start:stop]
+    order = np.lexsort((np.nan_to_num(verdicts.score[start:stop], nan=-1.0), row))
+    last: npt.NDArray[np.int64] = start + order[np.searchsorted(row[order], rows, side="right") - 1]
     return last
