@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import queue
+import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -38,13 +39,30 @@ def run(options: Options, cells: Sequence[Cell], jobs: int = 1, gpus: Sequence[s
     options.output.mkdir(parents=True, exist_ok=True)
     try:
         lock = FileLock(options.output / ".lock", blocking=False)
-        with lock:
+        with lock, _ended_by_signals():
             write_json(index(options, cells), options.output / "compare.json")
             _run(cells, jobs, gpus)
     except Timeout:
         raise DealignError(
             f"another `compare` is writing to {options.output}; wait for it, or give another --output"
         ) from None
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM (a scheduler's time limit, say) ends the running steps too, as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(cells: Sequence[Cell], jobs: int, gpus: Sequence[str]) -> None:
@@ -61,6 +79,9 @@ def _run(cells: Sequence[Cell], jobs: int, gpus: Sequence[str]) -> None:
                 if stop.is_set():
                     return
                 _run_step(cell, step, device, board, stop)
+        except BaseException:
+            stop.set()  # here, before this thread takes the next cell
+            raise
         finally:
             free.put(device)
 
@@ -72,7 +93,6 @@ def _run(cells: Sequence[Cell], jobs: int, gpus: Sequence[str]) -> None:
             stop.set()
             raise
         if failed := next((future for future in done if future.exception()), None):
-            stop.set()
             failed.result()
 
 

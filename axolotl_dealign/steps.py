@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import shlex
@@ -50,6 +51,7 @@ def run_step(
             stderr=subprocess.STDOUT,
             env={**os.environ, **environment(), **(env or {})},
             start_new_session=True,  # so that its own children (launchers, data workers) end with it
+            preexec_fn=_die_with_parent,
         )
         try:
             while process.poll() is None:
@@ -72,10 +74,14 @@ def environment() -> dict[str, str]:
     `axolotl train` runs `accelerate` from PATH, which is another one, or none, where this Python's environment is not
     activated.
     """
-    return {
+    found = {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "PYTHONUNBUFFERED": "1",
     }
+    if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
+        # Axolotl's telemetry waits at exit, seen for minutes and without end, for a host that cannot be reached.
+        found["AXOLOTL_DO_NOT_TRACK"] = os.environ.get("AXOLOTL_DO_NOT_TRACK", "1")
+    return found
 
 
 def tail(log: Path, lines: int) -> str:
@@ -85,13 +91,23 @@ def tail(log: Path, lines: int) -> str:
         file.seek(max(0, size - 400 * lines))
         text = file.read().decode("utf-8", "replace")
     # A progress bar rewrites its line after a carriage return; the last state is what a reader wants.
-    plain = (_CONTROL.sub("", line.rstrip("\r").rpartition("\r")[2]).rstrip() for line in text.splitlines())
+    plain = (_CONTROL.sub("", line.rstrip("\r").rpartition("\r")[2]).rstrip() for line in text.split("\n"))
     return "\n".join([line for line in plain if line][-lines:])
 
 
 def last_line(log: Path) -> str:
     """The last line of a log, as plain text; empty where there is none yet."""
     return tail(log, 1)
+
+
+_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with_parent() -> None:
+    """Where this program is killed outright, nothing of it may go on writing beside the next run."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
