@@ -192,7 +192,7 @@ def check(config: Path) -> None:
     For `axolotl-dealign check CONFIG && axolotl train CONFIG`: axolotl 0.19 only logs a plugin that it cannot import,
     and trains on everything.
     """
-    from axolotl_dealign.config import check_file
+    from axolotl_dealign.check import check_file
 
     click.echo(check_file(config))
 

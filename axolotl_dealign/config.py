@@ -1,9 +1,8 @@
-"""Check a whole Axolotl config, as its YAML says it: what the plugin does at start, and `axolotl-dealign check`."""
+"""What an Axolotl YAML says about this plugin, and what it gets wrong that Axolotl would pass over."""
 
 from __future__ import annotations
 
 import difflib
-import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -66,32 +65,3 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(cfg, dict):
         raise ConfigError(f"{path} is not an Axolotl config: it holds no keys")
     return cfg
-
-
-def check_file(path: Path) -> str:
-    """Make sure that `axolotl train` on a config will run with the plugin.
-
-    Returns:
-        One line that says what was checked.
-
-    Raises:
-        ConfigError: The plugin line is missing or misspelt, or the block is wrong.
-        AxolotlError: Axolotl is missing or does not fit.
-    """
-    cfg = read_config(path)
-    if not named_in(cfg):
-        block = " (its `dealign:` block alone changes nothing)" if "dealign" in cfg else ""
-        raise ConfigError(f"{path}: the plugin line is missing{block}; add to it: plugins: [{PLUGIN}]")
-    settings = check_config(cfg)
-    if importlib.util.find_spec("axolotl") is None:
-        raise ConfigError(f"axolotl is not installed beside this package, so that {path} cannot be trained here")
-    # Imported here: Axolotl takes seconds, and every line above can be said without it.
-    from axolotl_dealign.loader import check_fit
-    from axolotl_dealign.watch import Watch
-
-    version = check_fit()
-    watch = Watch.from_settings(settings)
-    return (
-        f"{path}: arm `{settings.arm}`, threshold {settings.cut}, detectors {', '.join(watch.names)}, "
-        f"axolotl {version}: fits"
-    )

@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from axolotl_dealign.args import PRESETS, Dealign, parse
-from axolotl_dealign.config import PLUGIN, check_config, check_file, named_in, read_config
+from axolotl_dealign.check import check_file
+from axolotl_dealign.config import PLUGIN, check_config, named_in, read_config
 from axolotl_dealign.errors import ConfigError
 from axolotl_dealign.watch import Watch
 
