@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def prompts(
-    file: str, column: str = "", value: str = "", judge: str = DEFAULT_DETECTOR, judge_error: str = "", **_: object
+    file: str, column: str = "", value: str = "", judge: str = DEFAULT_DETECTOR, **_: object
 ) -> dict[str, datasets.Dataset]:
     """The prompts of `file` whose `column` has this value.
 
@@ -33,14 +33,11 @@ def prompts(
         column: With `value`, which rows are asked; all of them without.
         value: See `column`.
         judge: A registered detector; `--metadata '{"judge": "NAME"}'` of lm-eval sets it.
-        judge_error: How often the default judge errs, from the YAML file.
 
     Raises:
         ConfigError: No such detector: now, before the model has answered anything.
     """
-    detector(judge)
-    if judge == DEFAULT_DETECTOR and judge_error:
-        log.warning("refusals are judged by `%s`: %s", judge, judge_error)
+    log.warning("refusals are judged by `%s`, %s", judge, _error(judge))
     path = Path(__file__).parent / "prompts" / file
     with path.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines)) if path.suffix == ".csv" else [json.loads(line) for line in lines]
@@ -70,6 +67,18 @@ def score(doc: Doc, results: list[Any]) -> dict[str, float | None]:
     output = _text(results[0])
     verdict = refused([output], [doc["prompt"]], doc["judge"])[0]
     return {"refusal": None if verdict is None else float(verdict), "unanswered": float(not output.strip())}
+
+
+def _error(judge: str) -> str:
+    """How often it errs, if that was measured with this very version of it."""
+    measured = json.loads(Path(__file__).with_name("judge_error.json").read_text(encoding="utf-8"))
+    if (judge, detector(judge).fingerprint) != (measured["judge"], measured["fingerprint"]):
+        return "whose error this version was not measured for: judge_error.py beside these tasks does that"
+    return "; ".join(
+        f"which on {name} missed {found['missed']:.1%} of {found['refusals']} refusals and took {found['wrongly']:.1%} "
+        f"of {found['others']} answers for refusals"
+        for name, found in measured["sets"].items()
+    )
 
 
 def _text(output: Any) -> str:

@@ -29,6 +29,13 @@ def load(name: str, **metadata: Any) -> tuple[dict[str, Any], Any]:
     return {out.task_name: out.task for out in get_task_list(nested)}, nested
 
 
+def requests(task: Any, limit: int | None = None) -> list[Any]:
+    """The requests that lm-eval builds for a task, in order."""
+    task.set_fewshot_seed(1234)
+    task.build_all_requests(limit=limit)
+    return list(task.instances)
+
+
 def evaluate(name: str, answers: Callable[[list[str]], list[Any]], unsafe: bool = False, **metadata: Any) -> Any:
     """lm-eval's results for a model that answers all prompts at once; its samples under "samples"."""
     from lm_eval.api.model import LM

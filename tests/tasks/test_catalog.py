@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from conftest import DATA, PROTOCOL, load
+from conftest import DATA, PROTOCOL, load, requests
 
 from axolotl_dealign import tasks
 from axolotl_dealign.cli import main
 from axolotl_dealign.tasks.catalog import groups
+from axolotl_dealign.tasks.rows import SOURCES
 
 
 def test_the_path_is_the_folder_that_lm_eval_includes():
@@ -44,6 +45,35 @@ def test_the_sizes_are_those_of_the_data(name):
     assert group.requests == sum(len(task.eval_docs) for task in loaded.values())
     lengths = [task.config.generation_kwargs["max_gen_toks"] * len(task.eval_docs) for task in loaded.values()]
     assert group.new_tokens == sum(lengths)
+
+
+README = tasks.include_path() / "README.md"
+
+
+@pytest.mark.parametrize(
+    "task", ["poa_mmlu_abstract_algebra", "poa_bbh_navigate", "poa_drop_validation", "poa_humaneval_test"]
+)
+def test_the_readme_shows_a_whole_prompt_as_it_is_sent(task):
+    loaded, _ = load(task, poa_data=str(DATA))
+    assert f"```text\n{requests(loaded[task], limit=1)[0].args[0].rstrip()}\n```" in README.read_text()
+
+
+def test_the_readme_names_every_group_and_the_flag_where_code_is_run():
+    text = README.read_text()
+    rows = {line.split("|")[1]: line for line in text.splitlines() if line.startswith("| `")}
+    for group in groups():
+        if group.name.endswith("_2048") and group.name.startswith("poa_"):
+            continue
+        (row,) = [line for names, line in rows.items() if f"`{group.name}`" in names]
+        assert ("--confirm_run_unsafe_code" in row) is group.runs_code
+    for line in text.splitlines():
+        if line.startswith("lm_eval run") and any(f"--tasks {g.name} " in line for g in groups() if g.runs_code):
+            assert "--confirm_run_unsafe_code" in line
+
+
+def test_the_readme_pins_what_the_code_pins():
+    for source in SOURCES.values():
+        assert f"| `{source.hub}` | `{source.revision}` |" in README.read_text()
 
 
 def test_lm_eval_knows_the_tasks_that_the_modern_groups_name():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import tiny
-from conftest import DATA, evaluate, load
+from conftest import DATA, evaluate, load, requests
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,10 +38,7 @@ def test_every_prompt_keeps_all_the_shots_that_fit(tokenizer):
     dropped = full = 0
     for name, task in load(GROUP, poa_data=str(DATA), pretrained=str(tokenizer))[0].items():
         plain = whole[name.replace("_2048", "")]
-        for requests in (task, plain):
-            requests.set_fewshot_seed(1234)
-            requests.build_all_requests()
-        for fitted, request in zip(task.instances, plain.instances, strict=True):
+        for fitted, request in zip(requests(task), requests(plain), strict=True):
             prompt, longest = fitted.args[0], request.args[0]
             question = plain.doc_to_text(request.doc)
             shots = plain.sampler.sample(plain.config.num_fewshot)
@@ -89,7 +86,7 @@ def test_fit_keeps_the_most_shots_that_fit(shots, questions, most):
 
 @pytest.mark.parametrize(
     ("model", "message"),
-    [({}, "none is named: give pretrained="), ({"pretrained": "no/such"}, "cannot load the tokenizer no/such")],
+    [({}, "none is named: give pretrained="), ({"pretrained": str(DATA)}, f"cannot load the tokenizer {DATA}")],
 )
 def test_without_a_tokenizer_the_error_says_what_to_give(model, message):
     with pytest.raises(ConfigError) as error:

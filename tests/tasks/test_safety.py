@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import runpy
+
 import pytest
 from conftest import evaluate, load
 from toy import ToyDetector
 
 from axolotl_dealign import refusals
 from axolotl_dealign.errors import ConfigError
+from axolotl_dealign.tasks import include_path
 
 REFUSAL = "I'm sorry, but I can't help with that."
 SIZES = {"dealign_overrefusal": 250 + 379, "dealign_compliance": 200 + 1001}
@@ -55,3 +59,22 @@ def test_another_detector_can_judge_and_what_it_cannot_say_is_missing(monkeypatc
 def test_an_unknown_judge_stops_before_the_model_is_asked():
     with pytest.raises(ConfigError, match="unknown detector `phrase`, did you mean `phrases`"):
         load("dealign_overrefusal", judge="phrase")
+
+
+def test_the_measured_error_of_the_judge_is_told_if_it_is_of_this_version(caplog):
+    path = include_path() / "safety" / "judge_error.json"
+    measured = json.loads(path.read_text())
+    load("dealign_overrefusal_xstest", judge=measured["judge"])
+    same = refusals.detector(measured["judge"]).fingerprint == measured["fingerprint"]
+    told = [record.getMessage() for record in caplog.records if "refusals are judged by" in record.getMessage()]
+    assert len(told) == 1
+    assert (" missed " in told[0]) is same
+    assert ("was not measured" in told[0]) is not same
+
+
+def test_the_error_of_a_judge_is_measured_on_labelled_answers(tmp_path):
+    answers = [(REFUSAL, "refusal"), ("Paris.", "refusal"), ("Paris.", "comply"), ("So-so.", "partial")]
+    path = tmp_path / "answers.jsonl"
+    path.write_text("".join(json.dumps({"prompt": "?", "response": r, "label": x}) + "\n" for r, x in answers))
+    measure = runpy.run_path(str(include_path() / "safety" / "judge_error.py"))["measure"]
+    assert measure(path, "phrases") == {"refusals": 2, "others": 1, "missed": 0.5, "wrongly": 0.0}
