@@ -53,6 +53,7 @@ def gather(source: Source, reference: str | None = None) -> Report:
             f"the arms {', '.join(arms)} were not scored on the same questions, so there is nothing to compare; "
             "run the same --tasks with the same --limit for each"
         )
+    _check_tasks(report)
     _check_reported(report)
     skills = adjust(report.skills)
     return replace(report, results=[*skills, *report.safety], warnings=list(dict.fromkeys(report.warnings)))
@@ -105,6 +106,21 @@ def _benchmarks(report: Report) -> list[Benchmark]:
         if extra:
             report.warnings.append(f"{report.reference} was not scored on {', '.join(extra)} as {arm} was: left out")
     return own
+
+
+def _check_tasks(report: Report) -> None:
+    """Tasks that changed between runs, or were cut short."""
+    runs = [t.run for trainings in report.arms.values() for t in trainings]
+    for task in dict.fromkeys(task for result in report.results for task in result.benchmark.tasks):
+        for key, words in (("versions", "version"), ("n-shot", "number of shots")):
+            found = {str(run.settings.get(key, {}).get(task)) for run in runs if task in run.configs}
+            if len(found) > 1:
+                report.warnings.append(f"{task} was run in more than one {words}: {', '.join(sorted(found))}")
+    limits = {str(limit) for run in runs if (limit := (run.settings.get("config") or {}).get("limit")) is not None}
+    if limits:
+        report.warnings.append(
+            f"lm-eval was run with --limit {', '.join(sorted(limits))}: scores are of a part of each task"
+        )
 
 
 def _check_reported(report: Report) -> None:

@@ -121,6 +121,7 @@ class Report:
         results: The benchmarks, each in the metric that is compared.
         others: The same benchmarks in their other metrics and filters.
         unpaired: Questions left out, and why.
+        prompts: Task -> number of its questions that were asked with different prompts in different runs.
         warnings: What a reader of the numbers must know.
         command: The command that made the results, where known.
     """
@@ -131,6 +132,7 @@ class Report:
     results: list[Result]
     others: list[Result] = field(default_factory=list)
     unpaired: list[Unpaired] = field(default_factory=list)
+    prompts: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     command: str | None = None
 

@@ -33,7 +33,7 @@ def pair(benchmark: Benchmark, report: Report) -> Result | None:
         rows, left_out, prompts = common_questions(asked, task, benchmark.metric)
         report.unpaired.extend(part for part in left_out if part not in report.unpaired)
         if prompts:
-            report.warnings.append(f"{task}: {prompts} questions were asked with different prompts in different runs")
+            report.prompts[task] = prompts
         for column, row in zip(columns, rows, strict=True):
             column.extend(row.tolist())
         tasks += [task] * len(rows[0])

@@ -33,7 +33,12 @@ def benchmarks(report: Report) -> Section:
     blocks += [_method(result) for result in report.skills]
     if report.others:
         blocks.append(_others(report))
-    return Section("benchmarks", "Benchmarks", blocks, {"results": [result_data(r) for r in report.results]})
+    return Section(
+        "benchmarks",
+        "Benchmarks",
+        blocks,
+        {"results": [result_data(r) for r in report.results], "others": [result_data(r) for r in report.others]},
+    )
 
 
 def control(report: Report) -> Section | None:

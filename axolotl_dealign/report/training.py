@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +15,17 @@ import yaml
 from axolotl_dealign.audit import read_summary
 from axolotl_dealign.report.blocks import Block, Quote, Quotes, Section, Table
 from axolotl_dealign.report.model import Report, Trained
-from axolotl_dealign.report.words import NONE, percent
+from axolotl_dealign.report.words import NONE, count, percent
 from axolotl_dealign.types import JSON
 
 EXAMPLES = 3
 """Removed rows shown of each kind."""
+
+TRAINING = "training.json"
+"""Beside the audit's summary: what the plugin counted while training (steps, epochs, tokens), by name."""
+
+FOLDERS = ("output_dir", "dataset_prepared_path")
+"""Settings of Axolotl in which arms differ by construction."""
 
 EQUAL = (
     "model_num_parameters model_dtype lm_eval_version transformers_version limit gen_kwargs max_length batch_size "
@@ -60,7 +67,7 @@ def comparability(report: Report) -> Section:
     runs = list(_each(report))
     names = _names(report)
     settings = [{**t.run.settings, **(t.run.settings.get("config") or {})} for _, t in runs]
-    rows = [["", "model", *(t.run.model for _, t in runs)]]
+    rows = [["", "model", *(_ending(t.run.model) for _, t in runs)]]
     rows += [_row(key, [one.get(key) for one in settings]) for key in EQUAL if any(key in one for one in settings)]
     facts = [_training(t) for _, t in runs]
     keys = list(dict.fromkeys(key for fact in facts for key in fact))
@@ -72,16 +79,27 @@ def comparability(report: Report) -> Section:
         if differing
         else "The arms were evaluated with the same settings. They differ in rows, and so in steps and tokens."
     )
+    asked = sum(report.prompts.values())
+    blocks.append(
+        f"{count(asked, 'question')} asked with different prompts in different arms ({', '.join(report.prompts)}): the "
+        "arms did not get the same text."
+        if asked
+        else "Every question that is compared had the same prompt in every arm."
+    )
     changed = _config_changes(runs, names)
     if changed:
-        blocks.append(Table(["key", *names], changed, "Where the Axolotl configs of the arms differ"))
+        blocks.append(
+            Table(["key", *names], changed, "Where the Axolotl configs of the arms differ, but for their folders")
+        )
     if report.command:
         blocks.append(f"Command: {report.command}")
     data = {
         name: {"model": t.run.model, **{key: one.get(key) for key in EQUAL}, "training": fact}
         for name, (_, t), one, fact in zip(names, runs, settings, facts, strict=True)
     }
-    return Section("comparability", "Comparability", blocks, {"runs": data, "differing": differing})
+    return Section(
+        "comparability", "Comparability", blocks, {"runs": data, "differing": differing, "prompts": report.prompts}
+    )
 
 
 def _each(report: Report) -> Iterator[tuple[str, Trained]]:
@@ -170,8 +188,16 @@ def _row(key: str, values: list[Any]) -> list[str]:
 def _show(value: Any) -> str:
     if value is None:
         return NONE
-    text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    text = f"{value:,}" if isinstance(value, int) and abs(value) >= 10_000 else str(value)
     return text if len(text) <= 24 or " " in text else f"{text[:12]}…"
+
+
+def _ending(path: str) -> str:
+    """The end of a long path, which tells it from others; a hub id as it is."""
+    parts = path.split("/")
+    return path if len(parts) <= 3 else f"…/{'/'.join(parts[-3:])}"
 
 
 def _training(trained: Trained) -> JSON:
@@ -180,17 +206,30 @@ def _training(trained: Trained) -> JSON:
     if trained.audit is not None:
         datasets = [d for d in read_summary(trained.audit)["datasets"] if d.get("split", "train") == "train"]
         facts["training rows"] = sum(d["rows"] - d["removed"] for d in datasets)
-    if trained.model is None:
-        return facts
-    states = sorted(trained.model.glob("**/trainer_state.json"), key=lambda path: path.stat().st_mtime)
-    if states:
-        state = _json(states[-1])
-        facts |= {"steps": state.get("global_step"), "epochs": state.get("epoch")}
-        tokens = _json(states[-1].with_name("tokens_state.json"))
-        facts |= {"tokens": tokens.get("total"), "tokens trained on": tokens.get("trainable")}
-        losses = [entry["loss"] for entry in state.get("log_history", []) if "loss" in entry]
-        facts |= {"last loss": losses[-1]} if losses else {}
-    return {key: value for key, value in facts.items() if value is not None}
+        facts |= _json(trained.audit / TRAINING)
+    if trained.model is not None and "steps" not in facts:
+        facts |= _checkpoint(trained.model) or _model_card(trained.model)
+    return {key: value for key, value in facts.items() if isinstance(value, int | float)}
+
+
+def _checkpoint(model: Path) -> JSON:
+    """What the newest checkpoint says, where checkpoints were kept."""
+    states = sorted(model.glob("checkpoint-*/trainer_state.json"), key=lambda path: path.stat().st_mtime)
+    if not states:
+        return {}
+    state, tokens = _json(states[-1]), _json(states[-1].with_name("tokens_state.json"))
+    facts = {"steps": state.get("global_step"), "epochs": state.get("epoch"), "tokens": tokens.get("total")}
+    return {**facts, "tokens trained on": tokens.get("trainable")}
+
+
+def _model_card(model: Path) -> JSON:
+    """The number of steps from the card that the trainer writes beside the model."""
+    try:
+        card = (model / "README.md").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return {}
+    steps = re.search(r"^- training_steps: (\d+)$", card, re.MULTILINE)
+    return {"steps": int(steps[1])} if steps else {}
 
 
 def _json(path: Path) -> JSON:
@@ -214,7 +253,7 @@ def _config_changes(runs: list[tuple[str, Trained]], names: list[str]) -> list[l
     known = [config for config in configs if config]
     if len(known) < 2:
         return []
-    keys = sorted({key for config in known for key in config})
+    keys = sorted({key for config in known for key in config}.difference(FOLDERS))
     return [
         [key, *(_show(config.get(key)) if config else NONE for config in configs)]
         for key in keys

@@ -1,4 +1,4 @@
-"""Calls an answer a refusal when it shouts NO."""
+"""Calls an answer a refusal when it shouts NO, and adds a section to the report."""
 
 from __future__ import annotations
 
@@ -31,3 +31,17 @@ class Shouting:
 @hookimpl
 def register_detectors():
     return {"shouting": "shouting_detector:Shouting"}
+
+
+@hookimpl
+def register_report_sections():
+    return ["shouting_detector:how_loud"]
+
+
+def how_loud(report):
+    from axolotl_dealign.report import Section, Table
+
+    rows = [[arm, str(len(trainings))] for arm, trainings in report.arms.items()]
+    return Section(
+        "loudness", "How loud <b>it</b> is", ["Nobody shouts.", Table(["arm", ">trainings"], rows)], {"dB": 0}
+    )
