@@ -69,7 +69,7 @@ def report(sources: tuple[str, ...], reference: str | None, output: Path | None)
     """
     from axolotl_dealign.report import write_report
 
-    if len(sources) == 1 and "=" not in Path(sources[0]).name:
+    if len(sources) == 1 and ("=" not in sources[0] or Path(sources[0]).is_dir()):
         folder = Path(sources[0])
         path = write_report(folder, output or folder, reference)
     else:
