@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -21,6 +22,8 @@ from axolotl_dealign.types import JSON
 
 SUMMARY = "summary.json"
 VERSION = 1
+_OURS = re.compile(r".*-\d{3}(\.parquet)?")
+"""What else an audit folder holds: a file a dataset, or a folder for one that was streamed."""
 
 
 def write_table(table: pa.Table, path: Path) -> None:
@@ -74,12 +77,42 @@ def publish(sources: Sequence[Path], summary: JSON, target: Path) -> None:
             for file in source.glob("*.parquet"):
                 shutil.copyfile(file, part / file.name)
         write_json(summary, part / SUMMARY)
-        shutil.rmtree(target, ignore_errors=True)
-        part.rename(target)
+        replace_folder(part, target)
     except OSError as error:
         raise DealignError(f"cannot copy the audit to {target}: {error}") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def replace_folder(part: Path, target: Path) -> None:
+    """Put a whole audit folder where it belongs, in place of an earlier audit and of nothing else.
+
+    Raises:
+        DealignError: `target` holds something that is no audit.
+        OSError: It cannot be written.
+    """
+    refuse_foreign(target)
+    for attempt in range(10):
+        shutil.rmtree(target, ignore_errors=True)
+        try:
+            part.rename(target)
+            return
+        except OSError:  # another process put its audit there in between
+            if attempt == 9 or not target.exists():
+                raise
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Make sure that a folder may be replaced by an audit: it holds one, or nothing.
+
+    Raises:
+        DealignError: It holds something else, which is named.
+    """
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    foreign = [name for name in names if name != SUMMARY and not _OURS.fullmatch(name)]
+    if foreign or folder.is_file():
+        what = f"holds `{foreign[0]}`, which is no part of an audit" if foreign else "is a file"
+        raise DealignError(f"the audit cannot go to {folder}: it {what}; name another folder (`audit_dir`, `--audit`)")
 
 
 def _whole(path: Path, write: Callable[[Path], object]) -> None:

@@ -185,6 +185,66 @@ def compare(
 
 
 @main.command()
+@click.argument("source", metavar="IN")
+@click.argument("output", metavar="OUT", type=PATH)
+@click.option(
+    "--audit", type=PATH, metavar="DIR", help="Where the rows not kept as they were go.  [default: OUT.dealign]"
+)
+@click.option("--config", type=PATH, metavar="FILE", help="An Axolotl YAML: its `dealign:` block and its dataset IN.")
+@click.option(
+    "--type", "dataset_type", metavar="TYPE", help="Axolotl's `type:` of the rows.  [default: by their columns]"
+)
+@click.option("--split", metavar="NAME", help="The only split to take of a folder or hub dataset.")
+@click.option("--arm", metavar="ARM", help="dealigned, control or aligned.  [default: dealigned]")
+@click.option("--remove", multiple=True, metavar="KIND", help="A kind of answer to remove; give it once for each.")
+@click.option("--threshold", type=float, metavar="SCORE", help="Score from which an answer is aligned, 0.2 to 1.")
+@click.option("--preset", metavar="NAME", help="Instead: strict (0.8), balanced (0.5) or thorough (0.2).")
+@click.option("--detector", "detectors", multiple=True, metavar="NAME", help="Who looks; give it once for each.")
+@click.option("--on-turn", metavar="HOW", help="Conversations: drop_row, truncate or mask.")
+@click.option("--on-chosen", metavar="HOW", help="Preference pairs: drop or swap.")
+@click.option("--on-desirable", metavar="HOW", help="KTO rows: drop or flip.")
+@click.option("--on-unknown", metavar="HOW", help="Rows without a known answer column: stop or keep.")
+@click.option(
+    "--max-removed", type=float, metavar="SHARE", help="Stop when more than this share would go.  [default: 0.5]"
+)
+@click.option("--seed", type=int, metavar="N", help="Draws the rows of `--arm control`.  [default: 42]")
+@click.option("--keep-file", metavar="FILE", help="Content hashes of rows to keep whatever a detector says.")
+@click.option("--remove-file", metavar="FILE", help="Content hashes of rows to remove.")
+def clean(
+    source: str,
+    output: Path,
+    audit: Path | None,
+    config: Path | None,
+    dataset_type: str | None,
+    split: str | None,
+    **policy: Any,
+) -> None:
+    r"""Do to a file what the plugin does when Axolotl loads it.
+
+    IN is JSON lines or a JSON array (.jsonl, .json, also .gz, .zst, .bz2), Parquet, Arrow, a folder, or the id of a
+    dataset on the hub. OUT gets its format, and JSON rows that are kept stand there as they were, byte for byte.
+    Flags win over the `dealign:` block of --config.
+
+    \b
+        axolotl-dealign clean data.jsonl clean.jsonl
+        axolotl-dealign clean data.parquet clean.parquet --preset strict --remove refusal
+        axolotl-dealign clean data.jsonl clean.jsonl --config train.yml
+    """
+    from axolotl_dealign.files.clean import clean_file
+    from axolotl_dealign.files.settings import from_flags
+    from axolotl_dealign.summary import print_table
+
+    flags = {key: list(value) if isinstance(value, tuple) else value for key, value in policy.items()}
+    watch, described = from_flags(flags, config, source, dataset_type, split)
+    if described.note:
+        click.echo(described.note, err=True)
+    audit_dir = audit or output.with_name(f"{output.name}.dealign")
+    summary = clean_file(source, output, watch, described, audit_dir, lambda line: click.echo(line, err=True))
+    print_table(summary, audit_dir)
+    click.echo(f"{output}")
+
+
+@main.command()
 @click.argument("config", type=PATH)
 def check(config: Path) -> None:
     """Make sure that CONFIG will be trained with the plugin: exit 0 only if it will.

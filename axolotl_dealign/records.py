@@ -8,6 +8,7 @@ Columns that start with `_` are ours, the others are the row as it was:
     _start, _end  code points of the match in that answer     _reason    the phrase or features
     _detector     who said so                                 _turn      place of that answer in the row's messages
     _action       removed, truncated, masked, swapped, flipped
+    _line         the row's own text, last; only of JSON lines that the command line cleaned
 """
 
 from __future__ import annotations
