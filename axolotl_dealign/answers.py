@@ -15,14 +15,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from axolotl_dealign.formats import AnswerField, RowFormat, is_list, is_text
+from axolotl_dealign.formats import CONTENT_KEYS, ROLE_KEYS, AnswerField, RowFormat, is_json, is_list, is_text
 
 _NEWLINE = pa.scalar("\n", pa.large_string())
 
 # Axolotl's own pairs (`split_thinking` in prompt_strategies/chat_template.py).
 _THOUGHT_ENDS = ("</think>", "</reasoning>", "<|end_of_thought|>")
 _THOUGHT = re.compile(
-    # Up to the end of the first thought; its opening tag may be missing, where a chat template writes it into the prompt.
+    # Up to the end of the first thought; its opening tag may be missing where a chat template writes it itself.
     r"\A.*?(?:</think>|</reasoning>|<\|end_of_thought\|>)\s*(?:<\|begin_of_solution\|>\s*)?",
     re.DOTALL,
 )
@@ -60,7 +60,7 @@ def read_answers(table: pa.Table, row_format: RowFormat, answers: AnswerField | 
     """
     field = answers or row_format.answers
     column = one_chunk(table.column(field.column))
-    if field.shape == "json_chat":
+    if field.shape in ("json_chat", "json_messages"):
         column = _parse_chats(column, field)
     rows = np.arange(len(table), dtype=np.int64)
     if field.shape in ("text", "message", "steps"):
@@ -86,13 +86,21 @@ def read_answers(table: pa.Table, row_format: RowFormat, answers: AnswerField | 
 
 def one_chunk(column: pa.ChunkedArray) -> pa.Array:
     """A column as one array; copies only where it is in pieces."""
-    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks or [pa.array([], column.type)])
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks or [pa.nulls(0, column.type)])
+
+
+def no_rows(schema: pa.Schema) -> pa.Table:
+    """A table without rows; `schema.empty_table()` cannot make columns of JSON."""
+    return pa.table([pa.nulls(0, field.type) for field in schema], schema=schema)
 
 
 def flat(column: pa.Array) -> tuple[npt.NDArray[np.int64], pa.Array]:
     """Of a list array, the offsets (n + 1, first one subtracted from none) and the values between first and last."""
     if column.null_count:  # a null list may own values in the buffer; it must not speak
-        column = pc.fill_null(column, pa.scalar([], column.type))
+        # Not by `fill_null`, which knows no lists of JSON.
+        lengths = np.where(column.is_valid().to_numpy(zero_copy_only=False), np.diff(column.offsets.to_numpy()), 0)
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        return offsets, column.flatten()
     offsets = column.offsets.to_numpy().astype(np.int64)
     return offsets, column.values.slice(int(offsets[0]), int(offsets[-1] - offsets[0]))
 
@@ -120,7 +128,9 @@ def _row_prompts(table: pa.Table, row_format: RowFormat) -> pa.Array:
     if row_format.history is not None:
         history = row_format.history
         column = one_chunk(table.column(history.column))
-        if history.shape != "chat":
+        if history.shape == "json_messages":
+            column = _parse_chats(column, history)
+        elif history.shape != "chat":
             return _text(column, history)
         offsets, values = flat(column)
         last = np.where(np.diff(offsets) > 0, offsets[1:] - offsets[0] - 1, -1)
@@ -137,6 +147,8 @@ def _text(column: pa.Array, field: AnswerField | None = None) -> pa.Array:
         column = pc.struct_field(column, field.content)
     if is_text(column.type):
         return column.cast(pa.large_string())
+    if is_json(column.type):
+        return pa.array([_as_text(json.loads(v)) if v else None for v in column.to_pylist()], pa.large_string())
     if is_list(column.type):  # multi-part content: [{"type": "text", "text": …}, {"type": "image", …}]
         return pa.array([_parts(value) for value in column.to_pylist()], pa.large_string())
     return pa.array([None if v is None else str(v) for v in column.to_pylist()], pa.large_string())
@@ -160,17 +172,29 @@ def _speaks(roles: pa.Array, answering: frozenset[str]) -> npt.NDArray[np.bool_]
 
 
 def _parse_chats(column: pa.Array, field: AnswerField) -> pa.Array:
-    """Conversations kept as JSON strings; one that does not parse has no answer here and Axolotl will say so."""
+    """Conversations kept as JSON; one that does not parse has no answer here and Axolotl will say so."""
     kind = pa.list_(pa.struct([(field.role, pa.string()), (field.content, pa.string())]))
     chats: list[list[dict[str, Any]]] = []
-    for text in column.to_pylist():
+    for value in column.to_pylist():
         try:
-            chat = json.loads(text or "[]")
-        except json.JSONDecodeError:
+            chat = [json.loads(text) for text in value] if isinstance(value, list) else json.loads(value or "[]")
+        except (json.JSONDecodeError, TypeError):
             chat = []
-        messages = [message for message in chat if isinstance(message, dict)] if isinstance(chat, list) else []
-        chats.append([{key: _as_text(message.get(key)) for key in (field.role, field.content)} for message in messages])
+        messages = [message if isinstance(message, dict) else {} for message in chat] if isinstance(chat, list) else []
+        chats.append(
+            [
+                {
+                    field.role: _first(message, [field.role, *ROLE_KEYS]),
+                    field.content: _first(message, [field.content, *CONTENT_KEYS]),
+                }
+                for message in messages
+            ]
+        )
     return pa.array(chats, kind)
+
+
+def _first(message: dict[str, Any], keys: list[str]) -> str | None:
+    return next((_as_text(message[key]) for key in keys if key in message), None)
 
 
 def _as_text(value: Any) -> str | None:

@@ -125,7 +125,8 @@ def recognise(schema: pa.Schema, settings: Dealign, source: Source) -> RowFormat
             return None
         raise
     if settings.on_turn == "mask" and settings.arm != "aligned" and row_format is not None:
-        if row_format.answers.shape != "chat" or not str(source.type or "").startswith("chat_template"):
+        has_turns = row_format.answers.shape in ("chat", "json_messages")
+        if not (has_turns and str(source.type or "").startswith("chat_template")):
             raise ConfigError(
                 f"{source.path}: `dealign.on_turn: mask` needs `type: chat_template` and a list of messages, this is "
                 f"`{row_format.name}`; give this path another `on_turn` under `dealign.datasets`"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from axolotl_dealign.answers import flat, one_chunk
-from axolotl_dealign.formats import RowFormat
+from axolotl_dealign.formats import RowFormat, is_json
 from axolotl_dealign.policy import Decision
 
 TRAINING_KEY = "train"
@@ -81,6 +82,11 @@ def _mask(column: pa.Array, decision: Decision, start: int, key: str) -> pa.Arra
     places = offsets[decision.turn_row[inside] - start] - offsets[0] + decision.turn[inside]
     masked = np.zeros(len(values), bool)
     masked[places] = True
+    if is_json(values.type):
+        texts = values.to_pylist()
+        for place in np.flatnonzero(masked).tolist():
+            texts[place] = json.dumps({**json.loads(texts[place]), key: False}, ensure_ascii=False)
+        return _lists(column, offsets - offsets[0], pa.array(texts, pa.string()).cast(values.type))
     names = [values.type.field(i).name for i in range(values.type.num_fields)]
     had = pc.struct_field(values, key).cast(pa.bool_()) if key in names else pa.nulls(len(values), pa.bool_())
     # A null leaves `roles_to_train` in force for that message.

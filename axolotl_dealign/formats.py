@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from axolotl_dealign.errors import SchemaError
 
-Shape = Literal["text", "chat", "json_chat", "message", "segments", "steps"]
+Shape = Literal["text", "chat", "json_messages", "json_chat", "message", "segments", "steps"]
 
 ANSWER_ROLES = frozenset({"assistant", "gpt", "model", "bot", "chatbot"})
 """Roles that speak as the model, where the user maps none; Axolotl itself maps `gpt` and `assistant`."""
@@ -44,7 +44,7 @@ _ANSWER_COLUMNS = ["output", "response", "RESPONSE", "completion", "answer", "so
 ]
 _PROMPT_COLUMNS = ["instruction", "INSTRUCTION", "prompt", "question", "article", "message_1", "query", "user", "input"]
 _CHAT_COLUMNS = ["messages", "conversations", "conversation", "chat"]
-_ROLE_KEYS, _CONTENT_KEYS = ["role", "from"], ["content", "value", "text"]
+ROLE_KEYS, CONTENT_KEYS = ["role", "from"], ["content", "value", "text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,9 @@ class AnswerField:
     Attributes:
         column: Its name.
         shape: text: the column is the answer. chat: a list of messages, of which some roles answer. json_chat: the
-            same as a JSON string. message: one message. segments: `input_output` segments, of which those with
-            `label` answer. steps: a list of texts, together one answer.
+            same as a JSON string. json_messages: a list of JSON texts, a message each, which is how `datasets` keeps
+            messages that are not all alike (tool calls, content in parts). message: one message. segments:
+            `input_output` segments, of which those with `label` answer. steps: a list of texts, together one answer.
         role: Key of the role in a message (chat).
         content: Key of the text in a message (chat) or segment.
         roles: The roles that answer (chat).
@@ -189,7 +190,7 @@ def _chat(schema: pa.Schema, kind: Any, options: Mapping[str, Any]) -> RowFormat
             found = replace(
                 found, shape="json_chat", role=mapped.get("role") or "role", content=mapped.get("content") or "content"
             )
-        if found.shape in ("chat", "json_chat"):
+        if found.shape in ("chat", "json_messages", "json_chat"):
             return RowFormat(_name(kind) or "chat", found)
     return None
 
@@ -206,19 +207,21 @@ def _answer_field(schema: pa.Schema, column: str, options: Mapping[str, Any]) ->
     kind = schema.field(column).type
     shape: Shape = "chat" if is_list(kind) else "message"
     message = kind.value_type if is_list(kind) else kind
-    if not pa.types.is_struct(message):
-        return AnswerField(column)
-    keys = [message.field(i).name for i in range(message.num_fields)]
     mapped = options.get("message_property_mappings") or {}
     role = mapped.get("role") or options.get("message_field_role")
     content = mapped.get("content") or options.get("message_field_content")
-    # Axolotl writes its defaults ("role", "content") into the block, whether or not the rows have these keys.
-    role = role if role in keys else next((key for key in _ROLE_KEYS if key in keys), None)
-    content = content if content in keys else next((key for key in _CONTENT_KEYS if key in keys), None)
-    if role is None or content is None:
-        return AnswerField(column)
     roles = options.get("roles") or {}
     answering = frozenset({"assistant", *roles["assistant"]}) if roles.get("assistant") else ANSWER_ROLES
+    if is_list(kind) and is_json(message):
+        return AnswerField(column, "json_messages", role or "role", content or "content", answering)
+    if not pa.types.is_struct(message):
+        return AnswerField(column)
+    keys = [message.field(i).name for i in range(message.num_fields)]
+    # Axolotl writes its defaults ("role", "content") into the block, whether or not the rows have these keys.
+    role = role if role in keys else next((key for key in ROLE_KEYS if key in keys), None)
+    content = content if content in keys else next((key for key in CONTENT_KEYS if key in keys), None)
+    if role is None or content is None:
+        return AnswerField(column)
     return AnswerField(column, shape, role, content, answering)
 
 
@@ -238,6 +241,11 @@ def _name(kind: Any) -> str:
 def is_text(kind: pa.DataType) -> bool:
     """Strings with 32- or 64-bit offsets."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def is_json(kind: pa.DataType) -> bool:
+    """JSON texts in Arrow's own type for them, which `datasets` gives to fields of mixed types."""
+    return str(kind) == "extension<arrow.json>"
 
 
 def is_list(kind: pa.DataType) -> bool:

@@ -78,7 +78,8 @@ def decide(verdicts: Verdicts, row_format: RowFormat | None, settings: Dealign, 
         return Decision(np.setdiff1d(rows, swapped), swapped, "swapped", _NO_ROWS, _NO_TURNS)
     if row_format.label is not None and settings.on_desirable == "flip":
         return Decision(_NO_ROWS, rows, "flipped", _NO_ROWS, _NO_TURNS)
-    if row_format.answers.shape == "chat" and row_format.rejected is None and row_format.label is None:
+    has_turns = row_format.answers.shape in ("chat", "json_messages")
+    if has_turns and row_format.rejected is None and row_format.label is None:
         if settings.on_turn == "mask":
             return Decision(_NO_ROWS, rows, "masked", verdicts.row[acted_on], verdicts.turn[acted_on])
         if settings.on_turn == "truncate":

@@ -16,6 +16,7 @@ import pyarrow as pa
 from datasets import Features, IterableDataset
 
 from axolotl_dealign import audit
+from axolotl_dealign.answers import no_rows
 from axolotl_dealign.clean import clean
 from axolotl_dealign.dataset import Source, recognise
 from axolotl_dealign.edits import mark_trained
@@ -44,7 +45,7 @@ def clean_stream(dataset: IterableDataset, watch: Watch, source: Source, audit_d
         settings = watch.settings.for_dataset(source.path)
         row_format = recognise(features.arrow_schema, settings, source)
         if row_format is not None and settings.on_turn == "mask" and settings.arm != "aligned":
-            empty = features.arrow_schema.empty_table()
+            empty = no_rows(features.arrow_schema)
             features = Features.from_arrow_schema(
                 mark_trained(empty, row_format, source.training_key).schema.remove_metadata()
             )
