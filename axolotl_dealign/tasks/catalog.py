@@ -123,7 +123,7 @@ def _unsafe(path: Path, config: Mapping[str, Any]) -> bool:
     return bool(config.get("unsafe_code"))
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the fast one, if it was built
     """Reads a task's YAML without running what its `!function` tags name."""
 
 

@@ -65,7 +65,6 @@ def test_sample_has_the_prompts_and_verdicts_of_instruct_eval(group):
 
 
 @needs_protocol
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("group", "questions"), [("poa_mmlu", 14042), ("poa_bbh", 6430), ("poa_drop", 36), ("poa_humaneval", 164)]
 )
