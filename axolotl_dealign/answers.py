@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,13 +50,16 @@ class Answers:
         return len(self.row)
 
 
-def read_answers(table: pa.Table, row_format: RowFormat, answers: AnswerField | None = None) -> Answers:
+def read_answers(
+    table: pa.Table, row_format: RowFormat, answers: AnswerField | None = None, whole: bool = False
+) -> Answers:
     """Flatten the answers of a table.
 
     Args:
         table: Any number of rows, the format's columns at least.
         row_format: From `find_format` on the same columns.
         answers: The column to read; the trained one by default (`row_format.rejected` is the other).
+        whole: Leave the reasoning in front of the answers.
     """
     field = answers or row_format.answers
     column = one_chunk(table.column(field.column))
@@ -65,7 +68,8 @@ def read_answers(table: pa.Table, row_format: RowFormat, answers: AnswerField | 
     rows = np.arange(len(table), dtype=np.int64)
     if field.shape in ("text", "message", "steps"):
         text = _steps(column) if field.shape == "steps" else _text(column, field)
-        return _without_reasoning(text, _row_prompts(table, row_format), rows, np.zeros(len(table), np.int32))
+        found = Answers(text, _row_prompts(table, row_format), rows, np.zeros(len(table), np.int32), {})
+        return found if whole else _without_reasoning(found)
     offsets, values = flat(column)
     row = np.repeat(rows, np.diff(offsets))
     turn = (np.arange(len(row)) - np.repeat(offsets[:-1] - offsets[0], np.diff(offsets))).astype(np.int32)
@@ -81,7 +85,8 @@ def read_answers(table: pa.Table, row_format: RowFormat, answers: AnswerField | 
     prompt = content.take(pa.array(before, pa.int64(), mask=before < 0))
     if row_format.prompts:
         prompt = pc.coalesce(prompt, _row_prompts(table, row_format).take(pa.array(row[places])))
-    return _without_reasoning(content.take(pa.array(places)), prompt, row[places], turn[places])
+    found = Answers(content.take(pa.array(places)), prompt, row[places], turn[places], {})
+    return found if whole else _without_reasoning(found)
 
 
 def one_chunk(column: pa.ChunkedArray) -> pa.Array:
@@ -105,9 +110,8 @@ def flat(column: pa.Array) -> tuple[npt.NDArray[np.int64], pa.Array]:
     return offsets, column.values.slice(int(offsets[0]), int(offsets[-1] - offsets[0]))
 
 
-def _without_reasoning(
-    text: pa.Array, prompt: pa.Array, row: npt.NDArray[np.int64], turn: npt.NDArray[np.int32]
-) -> Answers:
+def _without_reasoning(answers: Answers) -> Answers:
+    text = answers.text
     hits = np.zeros(len(text), bool)
     for end in _THOUGHT_ENDS:
         found = pc.fill_null(pc.match_substring(text, end), False)
@@ -120,7 +124,7 @@ def _without_reasoning(
                 cut[i] = match.end()
                 texts[i] = texts[i][match.end() :]
         text = pa.array(texts, pa.large_string())
-    return Answers(text, prompt, row, turn, cut)
+    return replace(answers, text=text, cut=cut)
 
 
 def _row_prompts(table: pa.Table, row_format: RowFormat) -> pa.Array:

@@ -105,7 +105,7 @@ def clean_dataset(dataset: Dataset, watch: Watch, source: Source) -> Result:
     changed = _change(dataset, row_format, decision, watch, source)
     kept = changed.select(np.flatnonzero(stays)) if len(decision.removed) else changed
     audit = audit_table(
-        read_rows(dataset, decision.touched), verdicts, decision, source.path, source.split, watch.names
+        read_rows(dataset, decision.touched), row_format, verdicts, decision, source.path, source.split, watch.names
     )
     counts = count(verdicts, decision, row_format, source)
     if counts["kept"] + counts["changed"] != len(kept):

@@ -8,6 +8,7 @@ Columns that start with `_` are ours, the others are the row as it was:
     _start, _end  code points of the match in that answer     _reason    the phrase or features
     _detector     who said so                                 _turn      place of that answer in the row's messages
     _action       removed, truncated, masked, swapped, flipped
+    _answer       that answer
     _line         the row's own text, last; only of JSON lines that the command line cleaned
 """
 
@@ -21,7 +22,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from axolotl_dealign.answers import read_answers
 from axolotl_dealign.errors import DealignError
+from axolotl_dealign.formats import RowFormat
 from axolotl_dealign.policy import Decision
 from axolotl_dealign.types import JSON
 from axolotl_dealign.verdicts import NO_SPAN, VERDICTS, Verdicts, worst_answers
@@ -30,6 +33,7 @@ from axolotl_dealign.watch import BY_PERSON
 
 def audit_table(
     rows: pa.Table,
+    row_format: RowFormat | None,
     verdicts: Verdicts,
     decision: Decision,
     dataset: str,
@@ -41,6 +45,7 @@ def audit_table(
 
     Args:
         rows: `places` of the dataset, as they were.
+        row_format: Where its answers stand; None where it has none, and so no `places`.
         verdicts: Of the dataset.
         decision: Of the dataset.
         dataset: Its path as the user wrote it.
@@ -69,6 +74,7 @@ def audit_table(
         ),
         "_turn": pa.array(verdicts.turn[worst], pa.int32()),
         "_action": pa.array(["removed" if gone else decision.action for gone in removed.tolist()], pa.string()),
+        "_answer": _answers(rows, row_format, verdicts.turn[worst]),
     }
     if clash := sorted(set(ours) & set(rows.column_names)):
         raise DealignError(
@@ -77,6 +83,17 @@ def audit_table(
     # Hugging Face's description of the columns in the schema's metadata does not know ours.
     plain = rows.replace_schema_metadata(None)
     return pa.table({**ours, **{name: plain.column(name) for name in plain.column_names}})
+
+
+def _answers(rows: pa.Table, row_format: RowFormat | None, turns: npt.NDArray[np.int32]) -> pa.Array:
+    """The answer of each row that stands at a turn."""
+    if row_format is None:
+        return pa.nulls(len(rows), pa.large_string())
+    found = read_answers(rows, row_format, whole=True)
+    # Answers stand in the order of rows and turns.
+    width = 1 + int(found.turn.max(initial=0))
+    wanted = np.searchsorted(found.row * width + found.turn, np.arange(len(rows)) * width + turns)
+    return found.text.take(pa.array(wanted))
 
 
 def row_hash(row: JSON) -> str:

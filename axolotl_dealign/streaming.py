@@ -77,7 +77,7 @@ class _BatchCleaner:
         self.removed += len(decision.removed)
         if len(decision.touched):
             rows = table.take(pa.array(decision.touched))
-            removed = audit_table(rows, cleaned.verdicts, decision, source.path, source.split, watch.names)
+            removed = audit_table(rows, row_format, cleaned.verdicts, decision, source.path, source.split, watch.names)
             places = np.asarray(indices, dtype=np.int64)[decision.touched]
             removed = removed.set_column(removed.column_names.index("_row"), "_row", pa.array(places))
             name = hashlib.sha256("".join(removed.column("_hash").to_pylist()).encode()).hexdigest()[:16]

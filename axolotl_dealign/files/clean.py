@@ -104,7 +104,7 @@ def _clean_one(reader: Reader, part: Path, watch: Watch, source: Source, audit_d
     with _AuditFile(audit_dir / counts["file"]) as file, _progress(reader, f"Writing {output}") as progress:
 
         def touched(rows: pa.Table, places: Places, lines: pa.Array | None) -> None:
-            table = audit_table(rows, found, decision, source.path, source.split, watch.names, places)
+            table = audit_table(rows, row_format, found, decision, source.path, source.split, watch.names, places)
             file.write(table if lines is None else table.append_column(LINE, lines))
 
         written = reader.rewrite(part, plan, touched, progress)

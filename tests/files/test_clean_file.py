@@ -371,3 +371,17 @@ def test_too_many_leaves_the_earlier_output_alone():
     assert "more than the brake" in clean("in.jsonl", "out.jsonl", "--max-removed", "0.1", code=1).output
     assert Path("out.jsonl").read_bytes() == before
     assert len(audited()) == 4
+
+
+def test_the_audit_holds_the_answer_that_decided_with_its_span():
+    thought = "<think>Can I? I can't help... maybe.</think>\n"
+    rows = [{"messages": [CHAT[0], {"role": "assistant", "content": thought + REFUSAL}]}, {"messages": CHAT}]
+    rows += [{"messages": CHAT[:2]}] * 3
+    Path("in.jsonl").write_text(jsonl(rows))
+    clean("in.jsonl", "out.jsonl")
+    first, second = audited()
+    assert [first["_answer"], second["_answer"]] == [thought + REFUSAL, REFUSAL]
+    assert [first["_turn"], second["_turn"]] == [1, 3]
+    for row in (first, second):
+        assert row["_answer"][row["_start"] : row["_end"]] in REFUSAL
+        assert row["_start"] >= row["_answer"].index("I'm")
