@@ -209,6 +209,17 @@ def test_safety_groups_are_no_part_of_the_mean_or_of_the_family(tmp_path: Path) 
     assert "overrefusal: 10 % refused, aligned 40 %" in text
 
 
+@pytest.mark.parametrize("version", ["0.4.9", "0.4.11", "0.4.13"])
+def test_real_output_of_each_version_is_reported(tmp_path: Path, version: str) -> None:
+    folder = Path(__file__).parent / "data" / f"lm_eval-{version}"
+    done = report(tmp_path, f"aligned={folder / 'aligned'}", f"dealigned={folder / 'dealigned'}")
+    assert done.exit_code == 0, done.output
+    jsonschema.validate(data(tmp_path), SCHEMA)
+    results = data(tmp_path)["sections"]["benchmarks"]["results"]
+    assert [result["questions"] for result in results] == [8, 8]
+    assert f"| {version}" in (tmp_path / "report.md").read_text()
+
+
 @pytest.fixture
 def audit(tmp_path: Path) -> Path:
     """An audit folder as the plugin writes it."""
