@@ -1,5 +1,6 @@
 # make demo   the whole way on a CPU: train three arms, score them, write a report
 # make test   the test suite; `make test-slow` adds simulations and large inputs
+# make test-lm-eval-0.4.13, make test-axolotl-0.21   the same beside other versions, each in a venv of its own
 # make lint   ruff, mypy, import-linter
 # make bench  detection quality and speed
 #
@@ -13,7 +14,9 @@ BIN := $(VENV)/bin
 CONSTRAINTS := tests/constraints-axolotl-0.19.txt
 READY := $(VENV)/.ready
 
-.PHONY: install demo test test-slow lint bench clean
+PYTHON312 ?= python3.12
+
+.PHONY: install demo test test-slow test-lm-eval-0.4.13 test-axolotl-0.21 lint bench clean
 
 $(READY): pyproject.toml $(CONSTRAINTS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -31,6 +34,23 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest
+
+.venv-lm-eval-0.4.13/.ready: pyproject.toml
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install -q $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0
+	$(@D)/bin/python -m pip install -q -e . 'lm_eval[hf]==0.4.13' pytest hypothesis
+	touch $@
+
+test-lm-eval-0.4.13: .venv-lm-eval-0.4.13/.ready
+	$(<D)/bin/python -m pytest -m "not slow" tests/tasks
+
+.venv-axolotl-0.21/.ready: pyproject.toml
+	test -x $(@D)/bin/python || $(PYTHON312) -m venv $(@D)
+	$(@D)/bin/python -m pip install -q -e '.[dev]' axolotl==0.21.0
+	touch $@
+
+test-axolotl-0.21: .venv-axolotl-0.21/.ready
+	$(<D)/bin/python -m pytest -m "not slow" tests/integration
 
 lint: $(READY)
 	$(BIN)/ruff check .
