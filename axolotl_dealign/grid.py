@@ -101,7 +101,6 @@ def _run_step(cell: Cell, step: Step, device: Mapping[str, str], board: _Board, 
         board.say(cell, step, "done before")
         return
     board.say(cell, step, "running")
-    step.begin()
 
     def tick(line: str) -> None:
         board.note(cell, line)
@@ -109,7 +108,7 @@ def _run_step(cell: Cell, step: Step, device: Mapping[str, str], board: _Board, 
             raise DealignError(f"{cell.name}: stopped, since another cell failed")
 
     try:
-        seconds = run_step(step.command, step.log, device, tick)
+        seconds = run_step(step.command, step.log, device, tick, before=step.begin)
     except BaseException:
         board.say(cell, step, "failed")
         raise

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import ctypes
+import fcntl
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from axolotl_dealign.errors import StepError
 
 TAIL_LINES = 25
 _POLL_SECONDS = 0.5
+_WAIT_SECONDS = 20.0
+"""How long an earlier run may take to end after its parent was killed: the grace of the leash, and some."""
+_LEASH = Path(__file__).with_name("leash.py")
 # Colours and cursor movements, and whatever else a terminal would act on.
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -26,46 +30,74 @@ def run_step(
     log: Path,
     env: Mapping[str, str] | None = None,
     on_tick: Callable[[str], None] | None = None,
+    before: Callable[[], None] | None = None,
 ) -> float:
     """Run a program to its end.
 
     Args:
         command: The program and its arguments.
-        log: File that gets everything it prints.
+        log: File that gets everything it prints. Locked as long as anything writes to it.
         env: Variables to set over this process's own.
         on_tick: Called now and then with the last line of the log.
+        before: Called once it is certain that no earlier run of this step is alive.
 
     Returns:
         Seconds that it took.
 
     Raises:
-        StepError: It ended with another exit code than 0; holds the command, the code and the end of the log.
+        StepError: It ended with another exit code than 0; holds the command, the code and the end of the log. Or
+            an earlier run still writes to the log.
     """
-    began = time.monotonic()
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as file:
+    with _locked(log) as file:
+        if before is not None:
+            before()
+        began = time.monotonic()
         process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
+            [sys.executable, "-I", str(_LEASH), *command],
+            stdin=subprocess.PIPE,
             stdout=file,
             stderr=subprocess.STDOUT,
             env={**os.environ, **environment(), **(env or {})},
-            start_new_session=True,  # so that its own children (launchers, data workers) end with it
-            preexec_fn=_die_with_parent,
         )
         try:
-            while process.poll() is None:
-                time.sleep(_POLL_SECONDS)
-                if on_tick is not None:
-                    on_tick(last_line(log))
-        except BaseException:
-            _end(process)
-            raise
+            while True:
+                try:
+                    process.wait(_POLL_SECONDS)
+                    break
+                except subprocess.TimeoutExpired:
+                    if on_tick is not None:
+                        on_tick(last_line(log))
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()  # the leash ends what still runs
+            process.wait()
     if process.returncode:
         raise StepError(
             f"`{shlex.join(command)}` exited with {process.returncode}; the end of {log}:\n{tail(log, TAIL_LINES)}"
         )
     return time.monotonic() - began
+
+
+@contextmanager
+def _locked(log: Path) -> Iterator[IO[bytes]]:
+    """Open a log that nobody else writes to.
+
+    The lock belongs to the open file, which every process that a step starts inherits as its output: it is free again
+    only when the last of them has ended, even if all that stood between was killed.
+    """
+    with log.open("ab") as file:
+        last = time.monotonic() + _WAIT_SECONDS
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > last:
+                    raise StepError(f"an earlier run still writes to {log}; wait for its end, or end it") from None
+                time.sleep(0.2)
+        file.truncate(0)
+        yield file
 
 
 def environment() -> dict[str, str]:
@@ -98,25 +130,3 @@ def tail(log: Path, lines: int) -> str:
 def last_line(log: Path) -> str:
     """The last line of a log, as plain text; empty where there is none yet."""
     return tail(log, 1)
-
-
-_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-_PR_SET_PDEATHSIG = 1
-
-
-def _die_with_parent() -> None:
-    """Where this program is killed outright, nothing of it may go on writing beside the next run."""
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-            process.wait(timeout=10)
-            return
-        except subprocess.TimeoutExpired:
-            continue
-        except ProcessLookupError:
-            return
