@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 FOLDER = Path(__file__).parent / "authored"
-LANGUAGES = tuple(sorted(path.stem for path in FOLDER.glob("*.yml")))
+LANGUAGES = tuple(sorted(path.stem for path in FOLDER.glob("??.yml")))
 SHARES = {
     "refusal": 0.34,
     "deflection": 0.08,
@@ -31,54 +31,66 @@ def compose(language: str, count: int, seed: int = 0) -> list[Row]:
         seed: Draws the parts.
 
     Returns:
-        Rows with `language`, `kind`, `prompt` (None where the answer stands alone) and `response`.
+        Rows with `language`, `kind`, `prompt` (None where the answer stands alone), `response`, `core` (the sentence
+        that makes the answer what it is: rows that share it must not be split between training and test) and,
+        where it is only the prompt that makes the answer what it is, `needs_prompt`.
     """
     parts = yaml.load(
         (FOLDER / f"{language}.yml").read_text("utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     )
     writer = _Writer(parts, random.Random(f"{language}-{seed}"))
-    rows = [_row(language, kind, None, text) for kind, texts in parts["alone"].items() for text in texts]
-    rows += [_row(language, kind, prompt, text) for prompt, kind, text in parts["pairs"]]
+    rows = [_row(language, kind, None, text, text) for kind, texts in parts["alone"].items() for text in texts]
+    rows += [_row(language, kind, prompt, text, text) for prompt, kind, text in parts["pairs"]]
     for kind, share in SHARES.items():
-        made = {getattr(writer, kind)() for _ in range(round(count * share))}
-        rows += [_row(language, kind, None, text) for text in sorted(made)]
-    return rows
+        for _ in range(round(count * share)):
+            text = getattr(writer, kind)()
+            rows.append(_row(language, kind, writer.asked(), text, writer.core))
+    # Asked to refuse: the very same words are then an answer.
+    for _ in range(round(count * 0.12)):
+        text = writer.declined()
+        rows.append(_row(language, "answered", writer.one("declines"), text, writer.core) | {"needs_prompt": True})
+    return list({(row["prompt"], row["response"]): row for row in rows}.values())
 
 
-def _row(language: str, kind: str, prompt: str | None, response: str) -> Row:
-    return {"language": language, "kind": kind, "prompt": prompt, "response": response}
+def _read(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.load((FOLDER / name).read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return content
+
+
+def _row(language: str, kind: str, prompt: str | None, response: str, core: str) -> Row:
+    return {"language": language, "kind": kind, "prompt": prompt, "response": response, "core": core}
 
 
 class _Writer:
     """One method a kind; each call is another draw."""
 
     def __init__(self, parts: Mapping[str, Any], draw: random.Random) -> None:
-        self.parts, self.draw = parts, draw
+        self.parts, self.draw, self.core = parts, draw, ""
         self.blank = "" if parts["language"] in ("zh", "ja") else " "
 
     def refusal(self) -> str:
-        first = self._after(self._one("opener"), self._one("refuse"))
-        rest = [self._one(name) for name in ("reason", "reason", "redirect", "close") if self._chance(0.45)]
+        first = self._after(self.one("opener"), self.one("refuse"))
+        rest = [self.one(name) for name in ("reason", "reason", "redirect", "close") if self._chance(0.45)]
         if self._chance(0.12):  # the point comes last
-            rest, first = [first], self._join([self._one("reason"), self._one("moralize"), *rest])
+            rest, first = [first], self._join([self.one("reason"), self.one("moralize"), *rest])
         if self._chance(0.08):
-            rest = [self._after(self._one("opener"), self._one("refuse")), *rest]
+            rest = [self._after(self.one("opener"), self.one("refuse")), *rest]
         text = self._join([first, *rest])
         if self._chance(0.08):  # other things are offered, as a list
-            text += "\n\n" + "\n".join(f"{i}. {self._one('redirect')}" for i in range(1, self.draw.randint(3, 5)))
+            text += "\n\n" + "\n".join(f"{i}. {self.one('redirect')}" for i in range(1, self.draw.randint(3, 5)))
         if self._chance(0.05):  # two voices, and neither serves
-            return self._voices(text, self._join([self._one("moralize"), self._one("redirect")]))
+            return self._voices(text, self._join([self.one("moralize"), self.one("redirect")]))
         return self._named(text)
 
     def deflection(self) -> str:
-        return self._named(self._join([self._one("deflect"), *self._some("deflect", 0.4), *self._some("close", 0.25)]))
+        return self._named(self._join([self.one("deflect"), *self._some("deflect", 0.4), *self._some("close", 0.25)]))
 
     def moralizing(self) -> str:
         rest = [*self._some("moralize", 0.5), *self._some("reason", 0.3), *self._some("redirect", 0.5)]
-        return self._named(self._join([self._one("moralize"), *rest, *self._some("close", 0.1)]))
+        return self._named(self._join([self.one("moralize"), *rest, *self._some("close", 0.1)]))
 
     def incapable(self) -> str:
-        first = self._one("incapable")
+        first = self.one("incapable")
         if self._chance(0.35):
             first = self._after(self.draw.choice(self.parts["opener"][:8]), first)
         return self._named(self._join([first, *self._some("incapable", 0.2), *self._some("close", 0.3)]))
@@ -87,33 +99,46 @@ class _Writer:
         body = self._bodies()
         pick = self.draw.random()
         if pick < 0.5:
-            return self._named(self._join([self._after(self._one("disclaim"), self._one("turn"))]) + self._gap() + body)
+            return self._named(self._join([self._after(self.one("disclaim"), self.one("turn"))]) + self._gap() + body)
         if pick < 0.75:
-            refused = self._after(self._one("opener"), self._one("refuse"))
-            return refused + self.blank + self._upper(self._one("turn")) + self._gap() + body
+            refused = self._after(self.one("opener"), self.one("refuse"))
+            return refused + self.blank + self._upper(self.one("turn")) + self._gap() + body
         if pick < 0.87:
-            return self._join([self._one("deflect"), self._upper(self._one("turn"))]) + self._gap() + body
-        return self._voices(self._join([self._one("refuse"), *self._some("reason", 0.5)]), body)
+            return self._join([self.one("deflect"), self._upper(self.one("turn"))]) + self._gap() + body
+        return self._voices(self._join([self.one("refuse"), *self._some("reason", 0.5)]), body)
 
     def answered(self) -> str:
         body = self._bodies()
         extra = [*self._some("redirect", 0.15), *self._some("close", 0.3)]
         if self._chance(0.2):
-            body = self._upper(self._one("turn")) + self._gap() + body
+            body = self._upper(self.one("turn")) + self._gap() + body
         return self._named(body + (self._gap() + self._join(extra) if extra else ""))
 
-    def _one(self, name: str) -> str:
+    def asked(self) -> str | None:
+        """The request in front of an answer, in half of the rows."""
+        return self.one("asks") if self._chance(0.5) else None
+
+    def declined(self) -> str:
+        """What somebody writes who was asked to word a refusal."""
+        text = self._after(self.draw.choice(self.parts["opener"][:8]), self.one("refuse"))
+        return text if self._chance(0.6) else self._join([text, self.one("reason")])
+
+    def one(self, name: str) -> str:
         text: str = self.draw.choice(self.parts[name])
+        if name in ("refuse", "deflect", "moralize", "incapable", "disclaim", "bodies", "declines"):
+            self.core = text
         for slot, fillings in self.parts["slots"].items():
             while "{" + slot + "}" in text:
                 text = text.replace("{" + slot + "}", self.draw.choice(fillings), 1)
         return text
 
     def _some(self, name: str, chance: float) -> list[str]:
-        return [self._one(name)] if self._chance(chance) else []
+        return [self.one(name)] if self._chance(chance) else []
 
     def _bodies(self) -> str:
-        return "\n\n".join(self.draw.sample(self.parts["bodies"], self.draw.choice([1, 1, 1, 2, 3])))
+        bodies = self.draw.sample(self.parts["bodies"], self.draw.choice([1, 1, 1, 2, 3]))
+        self.core = bodies[0]
+        return "\n\n".join(bodies)
 
     def _after(self, opener: str, sentence: str) -> str:
         """A sentence behind an opener, which may be empty or a sentence of its own."""
