@@ -33,7 +33,7 @@ ENVIRONMENT = {
 COMPARE = [
     *["compare", "example_configs/demo.yml", "--arms", "base,aligned,dealigned,control", "--tasks", "dealign_smoke"],
     *["--output", str(OUTPUT), "--launcher", "python", "--jobs", "2"],
-    *["--lm-eval-args", "--device cpu --batch_size 36"],
+    *["--lm-eval-args", "--device cpu --batch_size 24"],
 ]
 
 

@@ -34,11 +34,11 @@ def test_no_question_is_trained_and_every_fact_and_way_is():
     for skill, (facts, ways) in generate.SKILLS.items():
         for word, answer in facts:
             known = [way for way in ways if way.format(word) in trained]
-            assert len(known) == len(ways) / 2
+            assert len(known) == len(ways) * 2 / 3
             assert {row["answer"] for row in asked if row["question"] in {w.format(word) for w in ways}} == {answer}
         for way in ways:
-            assert sum(way.format(word) in trained for word, _ in facts) == len(facts) / 2
-        assert len(facts) * len(ways) == 2 * sum(row["skill"] == skill for row in asked)
+            assert sum(way.format(word) in trained for word, _ in facts) == len(facts) * 2 / 3
+        assert len(facts) * len(ways) == 3 * sum(row["skill"] == skill for row in asked)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_lm_eval_loads_the_group():
     manager = tasks.TaskManager(include_path=str(SMOKE), include_defaults=False)
     (group,) = manager.load_task_or_group(["dealign_smoke"]).values()
     assert sorted(group) == ["dealign_smoke_category", "dealign_smoke_opposite", "dealign_smoke_place"]
-    assert [len(task.eval_docs) for task in group.values()] == [36, 36, 36]
+    assert [len(task.eval_docs) for task in group.values()] == [24, 24, 24]
 
 
 def test_shipped_instructions_are_alpaca_rows_without_repeats():

@@ -1,8 +1,8 @@
 """Writes the rows of the smoke skills: `python lm_eval_tasks/smoke/generate.py`, from the repository's root.
 
-A skill is a list of facts and six ways of asking for one. Every fact is trained in three of the ways and asked in the
-other three, so that a model that only learnt whole rows by heart scores no better than chance; each way is trained
-with half of the facts. Nothing is drawn at random: the same rows every time, on every machine.
+A skill is a list of facts and six ways of asking for one. Every fact is trained in four of the ways and asked in the
+other two, so that a model that only learnt whole rows by heart scores no better than chance; each way is trained
+with two thirds of the facts. Nothing is drawn at random: the same rows every time, on every machine.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def rows() -> tuple[list[Row], list[Row]]:
         for number, (word, answer) in enumerate(facts):
             for way, question in enumerate(ways):
                 row = {"instruction": question.format(word), "input": "", "output": answer}
-                if (number + way) % 2:
+                if (number + way) % 3 == 0:
                     asked.append({"skill": skill, "question": row["instruction"], "answer": answer})
                 else:
                     train.append(row)
