@@ -28,12 +28,12 @@ _OURS = re.compile(r".*-\d{3}(\.parquet)?")
 
 def write_table(table: pa.Table, path: Path) -> None:
     """Write a Parquet file that is whole or not there."""
-    _whole(path, lambda part: pq.write_table(table, part))
+    whole(path, lambda part: pq.write_table(table, part))
 
 
 def write_text(text: str, path: Path) -> None:
     """Write a text file that is whole or not there."""
-    _whole(path, lambda part: part.write_text(text, "utf-8"))
+    whole(path, lambda part: part.write_text(text, "utf-8"))
 
 
 def write_json(value: Any, path: Path) -> None:
@@ -115,7 +115,16 @@ def refuse_foreign(folder: Path) -> None:
         raise DealignError(f"the audit cannot go to {folder}: it {what}; name another folder (`audit_dir`, `--audit`)")
 
 
-def _whole(path: Path, write: Callable[[Path], object]) -> None:
+def whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file that is whole or not there.
+
+    Args:
+        path: The file.
+        write: Writes it at the path that it gets.
+
+    Raises:
+        DealignError: It cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

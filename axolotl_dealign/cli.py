@@ -245,6 +245,72 @@ def clean(
 
 
 @main.command()
+@click.argument("folder", type=PATH, metavar="DIR")
+@click.option(
+    "--kind", "kinds", multiple=True, metavar="KIND", help="Only answers of this kind; give it once for each."
+)
+@click.option("--min-score", type=float, metavar="SCORE", help="Only answers with this score or more.")
+@click.option("--max-score", type=float, metavar="SCORE", help="Only answers with this score or less.")
+@click.option("--text", metavar="TEXT", help="Only where this stands in the answer or its prompt, whatever its case.")
+@click.option("--dataset", metavar="NAME", help="Only rows of this dataset.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many to show.  [default: 20; 5000 with --html; all with --format json]",
+)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print them.")
+@click.option("--restore", type=PATH, metavar="OUT", help="Write them as they were, to a .jsonl or .parquet file.")
+@click.option("--html", type=PATH, metavar="FILE", help="Write a page to review them with the keyboard.")
+def removed(
+    folder: Path,
+    kinds: tuple[str, ...],
+    min_score: float | None,
+    max_score: float | None,
+    text: str | None,
+    dataset: str | None,
+    limit: int | None,
+    form: str,
+    restore: Path | None,
+    html: Path | None,
+) -> None:
+    r"""Look at the rows of an audit: what was removed or changed, and why.
+
+    DIR is what the plugin (`{output_dir}/dealign`) or `clean` (`OUT.dealign`) wrote.
+
+    \b
+        axolotl-dealign removed out/dealign --kind moralizing --max-score 0.6
+        axolotl-dealign removed out/dealign --html review.html
+        axolotl-dealign removed out/dealign --text "as an AI" --restore back.jsonl
+    """
+    from axolotl_dealign.removed.read import Wanted, open_audit, rows
+
+    if restore and html:
+        raise ConfigError("--restore and --html each write what matches; give one of them")
+    parts = open_audit(folder)
+    wanted = Wanted(kinds, min_score, max_score, text, dataset)
+    wanted.check(parts)
+    if restore:
+        from axolotl_dealign.removed.restore import restore as restored
+
+        click.echo(f"{restore}: {restored(parts, wanted, restore):,} rows")
+    elif html:
+        from axolotl_dealign.removed.page import write_page
+
+        shown, total = write_page(rows(parts, wanted), html, limit)
+        click.echo(f"{html}: {shown:,} of {total:,} rows that match")
+    elif form == "json":
+        from axolotl_dealign.removed.show import print_json
+
+        print_json(rows(parts, wanted), limit)
+    else:
+        from axolotl_dealign.removed.show import show
+
+        shown, total = show(rows(parts, wanted), limit or 20)
+        click.echo(f"{shown:,} of {total:,} rows that match", err=True)
+
+
+@main.command()
 @click.argument("config", type=PATH)
 def check(config: Path) -> None:
     """Make sure that CONFIG will be trained with the plugin: exit 0 only if it will.

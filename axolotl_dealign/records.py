@@ -30,6 +30,11 @@ from axolotl_dealign.types import JSON
 from axolotl_dealign.verdicts import NO_SPAN, VERDICTS, Verdicts, worst_answers
 from axolotl_dealign.watch import BY_PERSON
 
+COLUMNS = tuple(
+    "_dataset _split _row _hash _kind _score _start _end _reason _detector _turn _action _answer _line".split()
+)
+"""All of ours."""
+
 
 def audit_table(
     rows: pa.Table,
@@ -74,7 +79,7 @@ def audit_table(
         ),
         "_turn": pa.array(verdicts.turn[worst], pa.int32()),
         "_action": pa.array(["removed" if gone else decision.action for gone in removed.tolist()], pa.string()),
-        "_answer": _answers(rows, row_format, verdicts.turn[worst]),
+        "_answer": deciding(rows, row_format, verdicts.turn[worst])[0],
     }
     if clash := sorted(set(ours) & set(rows.column_names)):
         raise DealignError(
@@ -85,15 +90,15 @@ def audit_table(
     return pa.table({**ours, **{name: plain.column(name) for name in plain.column_names}})
 
 
-def _answers(rows: pa.Table, row_format: RowFormat | None, turns: npt.NDArray[np.int32]) -> pa.Array:
-    """The answer of each row that stands at a turn."""
+def deciding(rows: pa.Table, row_format: RowFormat | None, turns: npt.NDArray[np.int32]) -> tuple[pa.Array, pa.Array]:
+    """The answer of each row that stands at a turn, and its prompt."""
     if row_format is None:
-        return pa.nulls(len(rows), pa.large_string())
+        return (pa.nulls(len(rows), pa.large_string()),) * 2
     found = read_answers(rows, row_format, whole=True)
     # Answers stand in the order of rows and turns.
     width = 1 + int(found.turn.max(initial=0))
     wanted = np.searchsorted(found.row * width + found.turn, np.arange(len(rows)) * width + turns)
-    return found.text.take(pa.array(wanted))
+    return found.text.take(pa.array(wanted)), found.prompt.take(pa.array(wanted))
 
 
 def row_hash(row: JSON) -> str:
