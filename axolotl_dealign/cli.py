@@ -5,9 +5,10 @@ Light on purpose: `axolotl --help` imports this module, so every command imports
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -20,6 +21,9 @@ class _Group(click.Group):
     """Prints a DealignError as one line and exits with its code: 1 failed, 2 usage."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        # A terminal whose locale is not UTF-8 must not end a run: what it cannot show is escaped.
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             return super().invoke(ctx)
         except DealignError as error:
@@ -119,8 +123,16 @@ def rescore(folder: Path, judge: str | None) -> None:
 @click.option("--lm-eval-args", default="", metavar="ARGS", help="More arguments for `lm_eval run`, in quotes.")
 @click.option("--jobs", type=click.IntRange(1), help="Cells at a time.  [default: one, or one a GPU of --gpus]")
 @click.option("--gpus", default="", metavar="0,1,…", help="Spread the cells over these CUDA devices.")
+@click.option(
+    "--match",
+    type=click.Choice(["epochs", "steps"]),
+    default="epochs",
+    show_default=True,
+    help="Train every arm for as many epochs of its own rows, or for as many steps as the reference arm.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would run, and what is done already.")
-@click.option("--print-commands", is_flag=True, help="Write the YAMLs; print one independent command line a cell.")
+@click.option("--print-commands", is_flag=True, help="Print one command line a cell, independent of the others.")
+@click.option("--cell", "only", metavar="CELL", help="Run this cell alone, e.g. aligned/seed-0, without a report.")
 def compare(
     config: Path,
     arms: str,
@@ -133,8 +145,10 @@ def compare(
     lm_eval_args: str,
     jobs: int | None,
     gpus: str,
+    match: Literal["epochs", "steps"],
     dry_run: bool,
     print_commands: bool,
+    only: str | None,
 ) -> None:
     r"""Train the arms of CONFIG with Axolotl, score them with lm-eval, and report.
 
@@ -149,7 +163,9 @@ def compare(
 
     from axolotl_dealign import grid
     from axolotl_dealign.compare import Options, command_line, parse_arms, plan
+    from axolotl_dealign.registry import did_you_mean
     from axolotl_dealign.report import write_report
+    from axolotl_dealign.scoring import check_tasks
 
     try:
         numbers = tuple(int(seed) for seed in seeds.split(",") if seed)
@@ -166,22 +182,36 @@ def compare(
         launcher=launcher,
         launcher_args=tuple(shlex.split(launcher_args)),
         lm_eval_args=tuple(shlex.split(lm_eval_args)),
+        match=match,
     )
     cells = plan(options)
+    if only is not None and only not in [cell.name for cell in cells]:
+        raise ConfigError(f"--cell: no cell `{only}`{did_you_mean(only, [cell.name for cell in cells])}")
     if dry_run:
         for cell in cells:
             for step in cell.steps:
-                state = "done" if step.done else "to do"
-                click.echo(f"# {cell.name}: {step.name} ({state})\n{shlex.join(step.command)}")
+                click.echo(f"# {cell.name}: {step.name} ({step.state})\n{shlex.join(step.command)}")
                 if step.config is not None:
                     click.echo("".join(f"#   {line}\n" for line in step.config.splitlines()), nl=False)
         return
     if print_commands:
         for cell in cells:
-            click.echo(command_line(cell))
+            click.echo(command_line(options, cell))
         return
-    grid.run(options, cells, jobs or max(1, len(devices)), devices)
-    click.echo(f"\n{write_report(options.output, options.output, reference if reference in options.arms else None)}")
+    if not all(cell.steps[-1].done for cell in cells):
+        check_tasks(tasks, options.lm_eval_args)
+    pace = next((cell for cell in cells if cell.seed is not None), None)
+    if match == "steps" and pace is not None and only not in (None, "base", pace.name) and not pace.steps[0].done:
+        raise ConfigError(f"--match steps: `{only}` is trained as long as `{pace.name}`; run that cell first")
+    if match == "steps" and pace is not None and only is None:
+        grid.run(options, cells, [pace], jobs or 1, devices)
+        cells = plan(options)
+    chosen = [cell for cell in cells if only in (None, cell.name)]
+    grid.run(options, cells, chosen, jobs or max(1, len(devices)), devices)
+    if only is None:
+        click.echo(
+            f"\n{write_report(options.output, options.output, reference if reference in options.arms else None)}"
+        )
 
 
 @main.command()

@@ -8,34 +8,28 @@
     DIR/base/eval/                       the untrained model, scored only
     DIR/report.html, .md, .json
 
-The file system is the state. A step is done when its `.done` file holds the hash of all that went into it; the file is
-written last, so that whatever is killed on the way starts again from the beginning of that step.
+`cells` knows when a step is done, `grid` runs the steps.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shlex
-import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
-from axolotl_dealign.audit import write_json, write_text
+from axolotl_dealign.cells import Cell, Step, contents, digest, versions
 from axolotl_dealign.config import PLUGIN, check_config, named_in, read_config
-from axolotl_dealign.errors import ConfigError, DealignError
+from axolotl_dealign.errors import ConfigError
 from axolotl_dealign.registry import did_you_mean
-from axolotl_dealign.tasks import include_path
+from axolotl_dealign.scoring import base_model, score_step, trained_model
 from axolotl_dealign.types import ARMS, JSON, Arm
 from axolotl_dealign.watch import Watch
 
-TRAINED_ARMS: tuple[Arm, ...] = ("aligned", "dealigned", "control")
 DEFAULT_SEED = 42
 """Axolotl's own default for `seed`."""
 
@@ -54,6 +48,8 @@ class Options:
         launcher: `axolotl train --launcher`; None for Axolotl's default.
         launcher_args: Arguments for that launcher.
         lm_eval_args: More arguments for `lm_eval run`.
+        match: `epochs`: every arm sees its own data as often. `steps`: every arm is trained as many steps as the
+            reference arm, so that an arm with fewer rows sees them more often.
     """
 
     config: Path
@@ -65,73 +61,7 @@ class Options:
     launcher: str | None = None
     launcher_args: tuple[str, ...] = ()
     lm_eval_args: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Step:
-    """One program to run.
-
-    Attributes:
-        name: `train` or `eval`.
-        cell: The folder of its cell.
-        command: The program and its arguments.
-        makes: The folder that it writes.
-        inputs: Hash of everything that its result depends on.
-        config: The YAML to write before it runs.
-    """
-
-    name: str
-    cell: Path
-    command: tuple[str, ...]
-    makes: Path
-    inputs: str
-    config: str | None = None
-
-    @property
-    def done(self) -> bool:
-        """Whether an earlier run finished this very step."""
-        mark = self.cell / f"{self.name}.done"
-        try:
-            return self.makes.is_dir() and json.loads(mark.read_text("utf-8")).get("inputs") == self.inputs
-        except (OSError, ValueError, AttributeError):
-            return False
-
-    @property
-    def log(self) -> Path:
-        """Where its output goes."""
-        return self.cell / f"{self.name}.log"
-
-    def begin(self) -> None:
-        """Forget what an earlier, unfinished or outdated run of this step left."""
-        (self.cell / f"{self.name}.done").unlink(missing_ok=True)
-        shutil.rmtree(self.makes, ignore_errors=True)
-        if self.config is not None:
-            write_text(self.config, self.cell / "config.yml")
-
-    def finish(self, seconds: float) -> None:
-        """Believe the result from now on.
-
-        Raises:
-            DealignError: The program ended well and yet wrote nothing.
-        """
-        if not self.makes.is_dir():
-            raise DealignError(f"`{shlex.join(self.command)}` ended well but wrote no {self.makes}; see {self.log}")
-        write_json({"inputs": self.inputs, "seconds": round(seconds, 1)}, self.cell / f"{self.name}.done")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One training of one arm, and its scores; of the arm `base` the scores alone."""
-
-    arm: Arm
-    seed: int | None
-    folder: Path
-    steps: tuple[Step, ...]
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        return self.arm if self.seed is None else f"{self.arm} seed {self.seed}"
+    match: Literal["epochs", "steps"] = "epochs"
 
 
 def parse_arms(text: str) -> tuple[Arm, ...]:
@@ -154,6 +84,9 @@ def parse_arms(text: str) -> tuple[Arm, ...]:
 def plan(options: Options) -> list[Cell]:
     """The cells of a comparison, in the order in which they run.
 
+    With `match="steps"` a cell can only be planned to its end when the reference arm has been trained: until then the
+    others have no `max_steps`.
+
     Raises:
         ConfigError: The YAML, an arm or an argument is wrong.
     """
@@ -161,20 +94,18 @@ def plan(options: Options) -> list[Cell]:
     check_config(cfg)
     if not cfg.get("base_model"):
         raise ConfigError(f"{options.config} has no `base_model`")
-    cells = []
-    for arm in options.arms:
-        if arm == "base":
-            folder = options.output / "base"
-            score = _eval_step(options, folder, {"pretrained": cfg["base_model"]}, trained="")
-            cells.append(Cell(arm, None, folder, (score,)))
-            continue
-        for seed in options.seeds or (int(cfg.get("seed") or DEFAULT_SEED),):
-            folder = options.output / arm / f"seed-{seed}"
-            train = _train_step(options, cfg, arm, seed, folder)
-            model = {"pretrained": str(train.makes)}
-            if cfg.get("adapter"):
-                model = {"pretrained": cfg["base_model"], "peft": str(train.makes)}
-            cells.append(Cell(arm, seed, folder, (train, _eval_step(options, folder, model, train.inputs))))
+    seeds = options.seeds or (int(cfg.get("seed") or DEFAULT_SEED),)
+    trained = [(arm, seed) for arm in options.arms if arm != "base" for seed in seeds]
+    steps = None
+    if options.match == "steps" and trained and not cfg.get("max_steps"):
+        # The first cell of the reference arm sets the pace of all the others.
+        pace = next(((arm, seed) for arm, seed in trained if arm == options.reference), trained[0])
+        trained.sort(key=lambda cell: cell != pace)
+        first = _trained_cell(options, cfg, *pace, None)
+        steps = first.steps[0].mark.get("steps") if first.steps[0].done else None
+    cells = [_base_cell(options, cfg)] if "base" in options.arms else []
+    for place, (arm, seed) in enumerate(trained):
+        cells.append(_trained_cell(options, cfg, arm, seed, steps if place else None))
     return cells
 
 
@@ -201,11 +132,11 @@ def arm_config(cfg: Mapping[str, Any], arm: Arm, seed: int, folder: Path) -> JSO
 
 def index(options: Options, cells: Sequence[Cell]) -> JSON:
     """The content of compare.json: where the report finds what."""
-    arms: dict[str, list[JSON]] = {}
+    arms: dict[str, list[JSON]] = {arm: [] for arm in options.arms}
     for cell in cells:
         trained = cell.seed is not None
         here = cell.folder.relative_to(options.output)
-        arms.setdefault(cell.arm, []).append(
+        arms[cell.arm].append(
             {
                 "seed": cell.seed,
                 "eval": str(here / "eval"),
@@ -218,49 +149,79 @@ def index(options: Options, cells: Sequence[Cell]) -> JSON:
         "version": 1,
         "reference": options.reference if options.reference in arms else next(iter(arms)),
         "tasks": options.tasks.split(","),
+        "match": options.match,
         "command": shlex.join(["axolotl-dealign", *sys.argv[1:]]),
         "arms": arms,
     }
 
 
-def command_line(cell: Cell) -> str:
-    """A cell as one shell line that depends on no other: for Slurm and the like. Its YAML is written now."""
-    for step in cell.steps:
-        if step.config is not None and not step.done:
-            write_text(step.config, cell.folder / "config.yml")
-    return " && ".join(shlex.join(step.command) for step in cell.steps)
+def command_line(options: Options, cell: Cell) -> str:
+    """One cell as a shell line that depends on no other: for Slurm and the like."""
+    words = ["axolotl-dealign", "compare", str(options.config), "--output", str(options.output)]
+    words += ["--arms", ",".join(options.arms), "--tasks", options.tasks, "--reference", options.reference]
+    words += ["--seeds", ",".join(map(str, options.seeds))] if options.seeds else []
+    words += ["--launcher", options.launcher] if options.launcher else []
+    words += ["--launcher-args", shlex.join(options.launcher_args)] if options.launcher_args else []
+    words += ["--match", options.match] if options.match != "epochs" else []
+    words += ["--lm-eval-args", shlex.join(options.lm_eval_args)] if options.lm_eval_args else []
+    return shlex.join([*words, "--cell", cell.name])
 
 
-def _train_step(options: Options, cfg: Mapping[str, Any], arm: Arm, seed: int, folder: Path) -> Step:
+def _base_cell(options: Options, cfg: Mapping[str, Any]) -> Cell:
+    folder = options.output / "base"
+    inputs = {"base model": contents(Path(str(cfg["base_model"])))}
+    score = score_step(folder, base_model(cfg), options.tasks, options.lm_eval_args, inputs)
+    return Cell("base", None, folder, (score,))
+
+
+def _trained_cell(options: Options, cfg: Mapping[str, Any], arm: Arm, seed: int, steps: int | None) -> Cell:
+    folder = options.output / arm / f"seed-{seed}"
+    train = _train_step(options, cfg, arm, seed, folder, steps)
+    model = trained_model(cfg, train.makes, options.lm_eval_args)
+    score = score_step(folder, model, options.tasks, options.lm_eval_args, {"training": digest(train.inputs)})
+    return Cell(arm, seed, folder, (train, score))
+
+
+def _train_step(options: Options, cfg: Mapping[str, Any], arm: Arm, seed: int, folder: Path, steps: int | None) -> Step:
     ours = arm_config(cfg, arm, seed, folder)
+    if steps is not None:
+        ours["max_steps"] = steps
     watch = Watch.from_settings(check_config(ours))
-    text = f"# Written by `axolotl-dealign compare` from {options.config}.\n" + yaml.safe_dump(ours, sort_keys=False)
     launcher = ["--launcher", options.launcher] if options.launcher else []
     after = ["--", *options.launcher_args] if options.launcher_args else []
-    command = [str(_program("axolotl")), "train", str(folder / "config.yml"), *launcher, *after]
-    data = [
-        _contents(Path(str(entry.get("path")))) for entry in cfg.get("datasets") or [] if isinstance(entry, Mapping)
-    ]
-    versions = {package: _version(package) for package in ("axolotl", "transformers", "peft", "torch")}
-    inputs = _hash([text, command, watch.fingerprint, data, _contents(Path(str(cfg["base_model"]))), versions])
-    return Step("train", folder, tuple(command), folder / "model", inputs, text)
+    places = ("output_dir", "dataset_prepared_path")  # a comparison may be moved
+    return Step(
+        name="train",
+        cell=folder,
+        command=(str(_program("axolotl")), "train", str(folder / "config.yml"), *launcher, *after),
+        makes=folder / "model",
+        inputs={
+            "the YAML": digest({key: value for key, value in ours.items() if key not in places}),
+            "the launcher": digest([launcher, after]),
+            "detectors": watch.fingerprint,
+            "base model": contents(Path(str(cfg["base_model"]))),
+            **{f"data {path}": contents(path) for path in _data_paths(cfg)},
+            **versions("axolotl", "transformers", "peft", "trl", "torch"),
+        },
+        config=f"# Written by `axolotl-dealign compare` from {options.config}.\n"
+        + yaml.safe_dump(ours, sort_keys=False),
+        # Axolotl 0.19 only logs that it could not load a plugin, and trains on everything. A stream may have no audit.
+        proof="*" if cfg.get("streaming") or cfg.get("pretraining_dataset") else "dealign/summary.json",
+        proves="without an audit: the plugin did not run",
+    )
 
 
-def _eval_step(options: Options, folder: Path, model: Mapping[str, str], trained: str) -> Step:
-    more, theirs = list(options.lm_eval_args), ""
-    while "--model_args" in more:  # lm-eval would take the last one, and lose which model it is
-        place = more.index("--model_args")
-        if place + 1 == len(more):
-            raise ConfigError("--lm-eval-args: `--model_args` has no value")
-        theirs += "," + more[place + 1]
-        del more[place : place + 2]
-    command = [sys.executable, "-m", "lm_eval", "run", "--model", "hf"]
-    command += ["--model_args", ",".join(f"{key}={value}" for key, value in model.items()) + theirs]
-    command += ["--tasks", options.tasks, "--include_path", str(include_path())]
-    command += ["--output_path", str(folder / "eval"), "--log_samples", *more]
-    weights = "" if trained else _contents(Path(model["pretrained"]))
-    inputs = _hash([command, trained, weights, _version("lm_eval"), _version("axolotl-dealign")])
-    return Step("eval", folder, tuple(command), folder / "eval", inputs)
+def _data_paths(cfg: Mapping[str, Any]) -> Iterator[Path]:
+    """The files and folders that the datasets of a config name."""
+    for where in ("datasets", "test_datasets", "pretraining_dataset"):
+        entries = cfg.get(where)
+        for entry in entries if isinstance(entries, list) else [entries]:
+            if isinstance(entry, Mapping):
+                files = entry.get("data_files") or []
+                named = [entry.get("path"), *([files] if isinstance(files, str) else files)]
+                yield from (Path(str(name)) for name in named if name)
+            elif isinstance(entry, str):
+                yield Path(entry)
 
 
 def _program(name: str) -> Path:
@@ -270,31 +231,3 @@ def _program(name: str) -> Path:
             f"no `{name}` beside {sys.executable}; install it there: pip install 'axolotl-dealign[{name}]'"
         )
     return path
-
-
-def _data_paths(cfg: Mapping[str, Any]) -> list[Path]:
-    """The files and folders that the datasets of a config name; what is on a hub is its name alone."""
-    paths: list[Path] = []
-    for entry in [*(cfg.get("datasets") or []), *(cfg.get("test_datasets") or [])]:
-        if isinstance(entry, Mapping):
-            files = entry.get("data_files") or []
-            paths += [Path(str(name)) for name in [entry.get("path"), *([files] if isinstance(files, str) else files)]]
-    return paths
-
-
-def _contents(path: Path) -> str:
-    """What a local file or folder holds: names, sizes and times, which change whenever the bytes do in practice."""
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
-    return _hash(stats) if stats else str(path)
-
-
-def _hash(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -38,7 +38,7 @@ def run_step(
         command: The program and its arguments.
         log: File that gets everything it prints. Locked as long as anything writes to it.
         env: Variables to set over this process's own.
-        on_tick: Called now and then with the last line of the log.
+        on_tick: Called now and then with the end of the log, as plain lines.
         before: Called once it is certain that no earlier run of this step is alive.
 
     Returns:
@@ -67,7 +67,7 @@ def run_step(
                     break
                 except subprocess.TimeoutExpired:
                     if on_tick is not None:
-                        on_tick(last_line(log))
+                        on_tick(end(log))
         finally:
             assert process.stdin is not None
             process.stdin.close()  # the leash ends what still runs
@@ -117,16 +117,19 @@ def environment() -> dict[str, str]:
 
 
 def tail(log: Path, lines: int) -> str:
-    """The last lines of a log, as plain text."""
+    """The last lines of a log, as plain text; of a progress bar, which rewrites its line, the last state."""
+    states = (line.rstrip("\r").rpartition("\r")[2] for line in _end(log, 400 * lines).split("\n"))
+    plain = [line for state in states if (line := _CONTROL.sub("", state).rstrip())]
+    return "\n".join(plain[-lines:])
+
+
+def end(log: Path, size: int = 4096) -> str:
+    """The last bytes of a log, as plain lines; of a progress bar every state."""
+    return _CONTROL.sub("", _end(log, size).replace("\r", "\n"))
+
+
+def _end(log: Path, size: int) -> str:
     with log.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 400 * lines))
-        text = file.read().decode("utf-8", "replace")
-    # A progress bar rewrites its line after a carriage return; the last state is what a reader wants.
-    plain = (_CONTROL.sub("", line.rstrip("\r").rpartition("\r")[2]).rstrip() for line in text.split("\n"))
-    return "\n".join([line for line in plain if line][-lines:])
-
-
-def last_line(log: Path) -> str:
-    """The last line of a log, as plain text; empty where there is none yet."""
-    return tail(log, 1)
+        length = file.seek(0, os.SEEK_END)
+        file.seek(max(0, length - size))
+        return file.read().decode("utf-8", "replace")

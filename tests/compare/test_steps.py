@@ -94,7 +94,7 @@ def test_a_signal_that_ended_a_step_is_its_exit_code(tmp_path):
 
 def test_a_stopped_step_is_ended(tmp_path):
     def tick(line: str) -> None:
-        if line:
+        if line.strip():
             pids.append(int(line))
             raise KeyboardInterrupt
 
