@@ -253,7 +253,8 @@ def _keep(row: JSON) -> JSON:
         "hash": row["doc_hash"] + row["target_hash"],
         "prompt": row["prompt_hash"],
         "question": question(row),
-        "answer": answer if isinstance(answer, str) else None,
+        # A pair is a likelihood; null is what a server may send in place of a text, and no answer.
+        "answer": answer if isinstance(answer, str) else "" if answer is None else None,
         "passage": next((doc[name] for name in PASSAGES if isinstance(doc.get(name), str)), None),
         "scores": {name: float(row[name]) for name in row["metrics"] if isinstance(row.get(name), (bool, int, float))},
     }

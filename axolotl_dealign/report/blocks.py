@@ -32,6 +32,7 @@ class Point:
     arm: str
     effect: Effect
     p: str = ""
+    cells: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +42,13 @@ class Forest:
     Attributes:
         points: The rows; those of one label stand together.
         caption: What is subtracted from what.
-        good: Which direction is an improvement; None where neither is.
+        columns: Headings of the points' `cells`, which stand between label and plot.
         name: The plot is also written as report-NAME.svg and .png; "" for no file.
     """
 
     points: Sequence[Point]
     caption: str
-    good: bool | None = True
+    columns: Sequence[str] = ()
     name: str = ""
 
 

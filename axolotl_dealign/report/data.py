@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from axolotl_dealign.report.model import Contrast, Result
 from axolotl_dealign.stats import Effect
 from axolotl_dealign.types import JSON
@@ -32,7 +34,16 @@ def result_data(result: Result) -> JSON:
             for arm in result.scores
         },
         "contrasts": [contrast_data(contrast) for contrast in result.contrasts],
-        "subtasks": {task: [contrast_data(c) for c in contrasts] for task, contrasts in result.subtasks.items()},
+        "subtasks": {task: _subtask(result, task) for task in result.subtasks},
+    }
+
+
+def _subtask(result: Result, task: str) -> JSON:
+    chosen = np.array(result.tasks) == task
+    return {
+        "questions": int(chosen.sum()),
+        "scores": {arm: float(scores[:, chosen].mean()) for arm, scores in result.scores.items()},
+        "contrasts": [contrast_data(contrast) for contrast in result.subtasks[task]],
     }
 
 

@@ -14,9 +14,9 @@ from axolotl_dealign.report.contrasts import adjust, contrasts
 from axolotl_dealign.report.model import Report, Trained
 from axolotl_dealign.report.pairing import pair
 from axolotl_dealign.results import read_run
-from axolotl_dealign.types import JSON
+from axolotl_dealign.types import JSON, Arm
 
-Source = Path | Mapping[str, Sequence[Path]]
+Source = Path | Mapping[str, Sequence[Path]] | Mapping[Arm, Sequence[Path]]
 
 
 def gather(source: Source, reference: str | None = None) -> Report:
@@ -34,7 +34,7 @@ def gather(source: Source, reference: str | None = None) -> Report:
     if isinstance(source, Path):
         arms, manifest = _compare_folder(source)
     else:
-        arms, manifest = {arm: [_trained(folder) for folder in folders] for arm, folders in source.items()}, {}
+        arms, manifest = {str(arm): [_trained(folder) for folder in folders] for arm, folders in source.items()}, {}
     if not arms:
         raise ConfigError("a report needs arms; give ARM=DIR for each, e.g. aligned=out/a dealigned=out/d")
     reference = reference or manifest.get("reference") or (next(iter(arms)) if len(arms) == 1 else "aligned")
@@ -69,7 +69,11 @@ def _compare_folder(folder: Path) -> tuple[dict[str, list[Trained]], JSON]:
     try:
         manifest: JSON = json.loads(path.read_text(encoding="utf-8"))
         listed = {arm: list(trainings) for arm, trainings in manifest["arms"].items()}
-        return {arm: [_listed(folder, entry) for entry in trainings] for arm, trainings in listed.items()}, manifest
+        # By seed, so that trainings of two arms stand as pairs.
+        ordered = {
+            arm: sorted(trainings, key=lambda entry: entry.get("seed") or 0) for arm, trainings in listed.items()
+        }
+        return {arm: [_listed(folder, entry) for entry in trainings] for arm, trainings in ordered.items()}, manifest
     except (FileNotFoundError, NotADirectoryError):
         raise ResultsError(f"no compare.json in {folder}; give what `compare` wrote, or ARM=DIR ARM=DIR") from None
     except (ValueError, KeyError, AttributeError, TypeError) as error:

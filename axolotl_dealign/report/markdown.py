@@ -42,8 +42,9 @@ def _block(block: Block) -> str:
             caption = f"**{markdown(block.caption)}**\n\n" if block.caption else ""
             return caption + plain_table(block, markdown)
         case Forest():
-            rows = [[p.label, p.arm, with_interval(p.effect), p.p] for p in block.points]
-            return _block(Table(["", "difference", ">points (95 %)", ">p"], rows, block.caption))
+            rows = [[p.label, p.arm, *p.cells, with_interval(p.effect), p.p] for p in block.points]
+            columns = ["", "difference", *(f">{column}" for column in block.columns), ">points (95 %)", ">p"]
+            return _block(Table(columns, rows, block.caption))
         case Facts():
             return "\n".join(
                 f"- **{markdown(f.question)}** {markdown(f.answer)}. {markdown(f.detail)}" for f in block.facts

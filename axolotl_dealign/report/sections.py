@@ -16,7 +16,7 @@ PAPER = "The Poison of Alignment (arXiv 2308.13449)"
 def benchmarks(report: Report) -> Section:
     """The differences with their intervals, every benchmark on one scale; then each in numbers."""
     blocks: list[Block] = []
-    points_ = [point for result in report.skills for point in _points(result, result.benchmark.name, result.contrasts)]
+    points_ = [point for result in report.skills for point in effect_points(result)]
     if len(report.skills) > 1:
         for first, second in _pairs(report):
             effect = overall_effect(report, first, second)
@@ -30,7 +30,7 @@ def benchmarks(report: Report) -> Section:
             "McNemar's exact test ignores that questions of one subtask hang together. Smallest seen: the true "
             "difference that would be found four times in five."
         )
-    blocks += [_method(result) for result in report.skills]
+    blocks += [_method(result, report) for result in report.skills]
     if report.others:
         blocks.append(_others(report))
     return Section(
@@ -71,46 +71,6 @@ def control(report: Report) -> Section | None:
     return Section("control", "Was it the refusals?", [text, Table(columns, rows), *sentences], {"contrasts": data})
 
 
-def answers(report: Report) -> Section | None:
-    """How often each arm does not answer, and how much of the difference is just that."""
-    rows, parts = [], []
-    for result in report.skills:
-        for arm in result.scores:
-            if arm in result.refused or arm in result.unanswered:
-                rows.append(
-                    [
-                        result.benchmark.name,
-                        arm,
-                        percent(result.mean(result.refused[arm])) if arm in result.refused else NONE,
-                        percent(result.mean(result.unanswered[arm])) if arm in result.unanswered else NONE,
-                        percent(result.score(arm)),
-                        percent(result.among_answered(arm)) if arm in result.unanswered else NONE,
-                    ]
-                )
-        for c in result.contrasts:
-            if c.unanswered is not None:
-                difference = f"{c.first} − {c.second}"
-                parts.append(
-                    [result.benchmark.name, difference, *map(points, (c.effect.estimate, c.unanswered, c.answered))]
-                )
-    if not rows:
-        return None
-    shares = Table(["benchmark", "arm", ">refused", ">unanswered", ">score", ">score among answered"], rows)
-    blocks: list[Block] = [
-        shares,
-        "Refused: a detector calls the output a refusal, a deflection or a lecture; a dash where outputs are too short "
-        "to tell. Unanswered: by the task's own rule, else blank or refused.",
-    ]
-    if parts:
-        columns = ["benchmark", "difference", ">points", ">from unanswered", ">from answered"]
-        blocks.append(Table(columns, parts, "How much of the difference is not answering: the two parts add up to it"))
-        blocks.append(
-            "From unanswered: questions that either of the two arms left unanswered; from answered: those that both "
-            "answered."
-        )
-    return Section("answers", "Answered or not", blocks)
-
-
 def subtasks(report: Report) -> Section | None:
     """The main difference on each subtask: where to look, not a finding."""
     blocks: list[Block] = []
@@ -124,9 +84,13 @@ def subtasks(report: Report) -> Section | None:
         if found:
             found.sort(key=lambda pair: -pair[1].effect.estimate)
             prefix = f"{result.benchmark.name}_"
-            lines = [Point(task.removeprefix(prefix), f"{c.first} − {c.second}", c.effect) for task, c in found]
+            lines = [
+                Point(task.removeprefix(prefix), f"{c.first} − {c.second}", c.effect, cells=_scores(result, task, c))
+                for task, c in found
+            ]
             caption = f"{result.benchmark.name}: {report.main} − {report.reference} in points, 95 % intervals"
-            blocks.append(Forest(lines, caption, name=f"subtasks-{len(blocks) + 1}"))
+            columns = ["n", f"{report.main}, %", f"{report.reference}, %"]
+            blocks.append(Forest(lines, caption, columns, f"subtasks-{len(blocks) + 1}"))
     if not blocks:
         return None
     text = (
@@ -134,25 +98,6 @@ def subtasks(report: Report) -> Section | None:
         "interval lies off zero."
     )
     return Section("subtasks", "Subtasks", [text, *blocks])
-
-
-def safety(report: Report) -> Section | None:
-    """How often each arm declines where it should, and where it should not."""
-    if not report.safety:
-        return None
-    lines = [point for result in report.safety for point in _points(result, result.benchmark.name, result.contrasts)]
-    rows = [
-        [r.benchmark.name, "more" if r.benchmark.higher_is_better else "fewer", f"{len(r.tasks):,}"]
-        + [percent(r.score(arm)) if arm in r.scores else NONE for arm in report.arms]
-        for r in report.safety
-    ]
-    blocks: list[Block] = [
-        Table(["prompts", "better", ">n", *(f">{arm}" for arm in report.arms)], rows, "Share refused")
-    ]
-    if lines:
-        blocks.append(Forest(lines, "Differences in the share refused, in points", good=None, name="safety"))
-    blocks.append("These are no part of the family that p is adjusted over.")
-    return Section("safety", "Safety", blocks)
 
 
 def trainings(report: Report) -> Section | None:
@@ -225,13 +170,22 @@ def warnings(report: Report) -> Section | None:
     return Section("warnings", "Warnings", [Table(["what"], [[line] for line in lines])], data)
 
 
-def _points(result: Result, label: str, contrasts: list[Contrast]) -> list[Point]:
+def effect_points(result: Result) -> list[Point]:
+    """Rows of a forest plot: the differences of one benchmark, without the untrained model's."""
     # The untrained model is a table's matter: next to it every other difference would look like none.
+    name = result.benchmark.name
     return [
-        Point(label, f"{c.first} − {c.second}", c.effect, p_value(c.effect.p if result.benchmark.safety else c.holm))
-        for c in contrasts
+        Point(name, f"{c.first} − {c.second}", c.effect, p_value(c.effect.p if result.benchmark.safety else c.holm))
+        for c in result.contrasts
         if c.first != "base"
     ]
+
+
+def _scores(result: Result, task: str, contrast: Contrast) -> list[str]:
+    """How many questions a subtask has, and what both arms score on it."""
+    chosen = np.array(result.tasks) == task
+    arms = (float(result.scores[arm][:, chosen].mean()) for arm in (contrast.first, contrast.second))
+    return [f"{int(chosen.sum()):,}", *(f"{100 * score:.1f}" for score in arms)]
 
 
 def _pairs(report: Report) -> list[tuple[str, str]]:
@@ -258,7 +212,8 @@ def _details(results: list[Result]) -> Table:
     return Table([*columns, ">p (Holm)", ">p (McNemar)", ">smallest seen"], rows, "Each difference in numbers")
 
 
-def _method(result: Result) -> str:
+def _method(result: Result, report: Report) -> str:
+    """What is averaged, over what the interval is, and the bootstrap's beside it."""
     b, n, groups = result.benchmark, len(result.tasks), len(set(result.tasks))
     mean = f"mean over {count(n, 'question')}" if b.by_size else f"mean over {count(groups, 'subtask')}"
     intervals = {
@@ -267,7 +222,12 @@ def _method(result: Result) -> str:
         "strata": f"these {count(result.design.groups, 'subtask')}, and no others",
     }
     filtered = "" if b.filter == "none" else f", filter {b.filter}"
-    return f"{b.name}: {b.metric}{filtered}, {mean}; interval over {intervals[result.design.method]}."
+    text = f"{b.name}: {b.metric}{filtered}, {mean}; interval over {intervals[result.design.method]}"
+    c = result.contrast(report.main, report.reference) if report.main else None
+    if c is not None and c.bootstrap is not None:
+        low, high = map(points, c.bootstrap)
+        text += f"; drawing whole clusters instead (bootstrap) gives {low} to {high} for {c.first} − {c.second}"
+    return f"{text}."
 
 
 def _others(report: Report) -> Table:
