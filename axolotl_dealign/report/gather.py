@@ -14,9 +14,9 @@ from axolotl_dealign.report.contrasts import adjust, contrasts
 from axolotl_dealign.report.model import Report, Trained
 from axolotl_dealign.report.pairing import pair
 from axolotl_dealign.results import read_run
-from axolotl_dealign.types import JSON, Arm
+from axolotl_dealign.types import JSON
 
-Source = Path | Mapping[str, Sequence[Path]] | Mapping[Arm, Sequence[Path]]
+Source = Path | Mapping[str, Sequence[Path]]
 
 
 def gather(source: Source, reference: str | None = None) -> Report:
@@ -34,7 +34,7 @@ def gather(source: Source, reference: str | None = None) -> Report:
     if isinstance(source, Path):
         arms, manifest = _compare_folder(source)
     else:
-        arms, manifest = {str(arm): [_trained(folder) for folder in folders] for arm, folders in source.items()}, {}
+        arms, manifest = {arm: [_trained(folder) for folder in folders] for arm, folders in source.items()}, {}
     if not arms:
         raise ConfigError("a report needs arms; give ARM=DIR for each, e.g. aligned=out/a dealigned=out/d")
     reference = reference or manifest.get("reference") or (next(iter(arms)) if len(arms) == 1 else "aligned")
