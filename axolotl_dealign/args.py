@@ -63,6 +63,19 @@ class Policy(BaseModel):
         return self.threshold if self.threshold is not None else PRESETS[self.preset or "balanced"]
 
 
+class ReportArgs(BaseModel):
+    """`dealign.report`: score the model when it is trained, and write a report into `output_dir`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tasks: tuple[str, ...] = Field(min_length=1, description="As for `lm_eval run --tasks`.")
+    compare_with: tuple[str, ...] = Field(
+        default=(), description="`output_dir` of earlier trainings with such a report, to compare with."
+    )
+    reference: str | None = Field(default=None, description="The arm that the others are compared with.")
+    lm_eval_args: str = Field(default="", description="More arguments for `lm_eval run`, as one string.")
+
+
 class Dealign(Policy):
     """The `dealign:` block. Every key is optional."""
 
@@ -84,6 +97,11 @@ class Dealign(Policy):
     )
     datasets: dict[str, Policy] = Field(
         default={}, description="Other settings for one dataset: its `path` as under `datasets:`, then any key above."
+    )
+    report: ReportArgs | None = Field(
+        default=None,
+        description="Score the trained model with lm-eval and report into `output_dir`: `tasks`, and if you like "
+        "`compare_with` (`output_dir` of earlier trainings), `reference`, `lm_eval_args` (one string).",
     )
     audit_dir: str | None = Field(
         default=None, description="Where the audit is copied to. Default: `{output_dir}/dealign`."
@@ -157,7 +175,8 @@ def _explain(error: ValidationError) -> str:
     path = [str(part) for part in first["loc"]]
     where = ".".join(["dealign", *path])
     if first["type"] == "extra_forbidden":
-        known = Policy.model_fields if path[0] == "datasets" else Dealign.model_fields
+        blocks: dict[str, type[BaseModel]] = {"datasets": Policy, "report": ReportArgs}
+        known = blocks.get(path[0], Dealign).model_fields
         return f"unknown key `{where}`{did_you_mean(path[-1], list(known))}"
     choices = next((_CHOICES[part] for part in reversed(path) if part in _CHOICES), None)
     if first["type"] == "literal_error" and choices:

@@ -9,6 +9,8 @@ from axolotl.integrations.base import BasePlugin
 from transformers import TrainerCallback
 
 from axolotl_dealign import audit, loader
+from axolotl_dealign.after_training import score_and_report
+from axolotl_dealign.args import parse
 from axolotl_dealign.config import check_config, named_in
 from axolotl_dealign.errors import DealignError
 from axolotl_dealign.summary import metrics
@@ -25,6 +27,9 @@ class DealignPlugin(BasePlugin):  # type: ignore[misc]  # axolotl ships no type 
     dealign:            # every key is optional
       arm: dealigned
     """
+
+    trained = False
+    """Whether a training ended well since the last report."""
 
     def get_input_args(self) -> str:
         """The pydantic model of the `dealign:` block."""
@@ -53,14 +58,23 @@ class DealignPlugin(BasePlugin):  # type: ignore[misc]  # axolotl ships no type 
 
     def add_callbacks_post_trainer(self, cfg: Any, trainer: Any) -> list[TrainerCallback]:
         """Report the counts as `dealign/*` wherever this run logs: wandb, mlflow, tensorboard, trackio."""
-        return [_LogCounts(cfg, trainer)] if named_in(cfg) else []
+        return [_LogCounts(self, cfg, trainer)] if named_in(cfg) else []
+
+    def post_train_unload(self, cfg: Any) -> None:
+        """Score and report, where `dealign.report` says so. Axolotl 0.21 comes here after a failed training too."""
+        if named_in(cfg) and self.trained:
+            self.trained = False
+            score_and_report(cfg, parse(cfg.get("dealign")), loader.audit_dir(cfg))
 
 
 class _LogCounts(TrainerCallback):  # type: ignore[misc]  # transformers is not followed
     """Logs the counts once, when the loggers are up. They come from disk: another process may have done the work."""
 
-    def __init__(self, cfg: Any, trainer: Any) -> None:
-        self.folder, self.trainer = loader.audit_dir(cfg), trainer
+    def __init__(self, plugin: DealignPlugin, cfg: Any, trainer: Any) -> None:
+        self.plugin, self.folder, self.trainer = plugin, loader.audit_dir(cfg), trainer
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.plugin.trained = True
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if not state.is_world_process_zero:

@@ -68,7 +68,7 @@ class Watch:
         """Changes whenever the rows that stay could: settings, detectors, files, version of this package."""
         says = {
             "version": axolotl_dealign.__version__,
-            "settings": self.settings.model_dump(exclude={"audit_dir", "keep_file", "remove_file"}),
+            "settings": self.settings.model_dump(exclude={"audit_dir", "keep_file", "remove_file", "report"}),
             "detectors": {name: detector.fingerprint for name, detector in self.detectors.items()},
             "keep": sorted(self.keep),
             "remove": sorted(self.remove),

@@ -153,3 +153,38 @@ def test_pretraining_streams_are_cleaned(tmp_path, config, load, model):
     seen = "".join(decoded(load(path).train_dataset, model))
     assert seen.count("Plain text number") == 20
     assert "can't help" not in seen
+
+
+def test_a_report_after_training(tmp_path, config, axolotl):
+    write_jsonl(tmp_path / "alpaca.jsonl", alpaca(20, 8))
+    for arm in ("aligned", "dealigned"):
+        report = {
+            "tasks": ["dealign_smoke_place"],
+            "lm_eval_args": "--limit 2 --device cpu",
+            "compare_with": [str(tmp_path / "aligned")] if arm == "dealigned" else [],
+        }
+        path = config(
+            datasets=[{"path": "alpaca.jsonl", "type": "alpaca"}],
+            output_dir=str(tmp_path / arm),
+            dealign={"arm": arm, "report": report},
+        )
+        axolotl("train", path, "--launcher", "python")
+    report = json.loads((tmp_path / "dealigned" / "report.json").read_text())
+    assert report["reference"] == "aligned"
+    assert (tmp_path / "dealigned" / "report.html").is_file()
+
+
+def test_a_failing_report_does_not_fail_the_training(tmp_path, config, axolotl):
+    write_jsonl(tmp_path / "alpaca.jsonl", alpaca(20, 8))
+    report = {"tasks": ["no_such_task"], "lm_eval_args": "--limit 2 --device cpu"}
+    done = axolotl(
+        "train",
+        config(datasets=[{"path": "alpaca.jsonl", "type": "alpaca"}], dealign={"report": report}),
+        "--launcher",
+        "python",
+    )
+    assert (tmp_path / "out" / "model.safetensors").is_file()
+    said = done.stdout + done.stderr
+    assert "dealign: no report" in said
+    assert "The model is trained. To score it: " in said
+    assert not (tmp_path / "out" / "report.html").exists()
