@@ -61,7 +61,7 @@ def tasks(listed: bool) -> None:
     help="Where report.html, .md and .json go.  [default: FOLDER, or the current folder]",
 )
 def report(sources: tuple[str, ...], reference: str | None, output: Path | None) -> None:
-    r"""Compare arms that lm-eval has scored.
+    """Compare arms that lm-eval has scored.
 
     Name each arm with the folder that was `--output_path` of `lm_eval run --log_samples`, several trainings of one
     arm by commas, or give one FOLDER that `compare` wrote:
@@ -70,7 +70,7 @@ def report(sources: tuple[str, ...], reference: str | None, output: Path | None)
         axolotl-dealign report aligned=out/a dealigned=out/d control=out/c
         axolotl-dealign report aligned=out/a1,out/a2 dealigned=out/d1,out/d2
         axolotl-dealign report my-comparison/
-    """
+    """  # noqa: D301  click wants the control character
     from axolotl_dealign.report import write_report
 
     if len(sources) == 1 and ("=" not in sources[0] or Path(sources[0]).is_dir()):
@@ -150,15 +150,15 @@ def compare(
     print_commands: bool,
     only: str | None,
 ) -> None:
-    r"""Train the arms of CONFIG with Axolotl, score them with lm-eval, and report.
+    """Train the arms of CONFIG with Axolotl, score them with lm-eval, and report.
 
     What is done already is skipped, also after a kill.
 
     \b
         axolotl-dealign compare config.yml --tasks dealign_smoke --output my-comparison
-        axolotl-dealign compare config.yml --tasks poison_of_alignment --output my-comparison \
+        axolotl-dealign compare config.yml --tasks poison_of_alignment --output my-comparison \\
             --seeds 0,1,2 --gpus 0,1 --lm-eval-args '--batch_size 1 --confirm_run_unsafe_code'
-    """
+    """  # noqa: D301  click wants the control character
     import shlex
 
     from axolotl_dealign import grid
@@ -249,7 +249,7 @@ def clean(
     split: str | None,
     **policy: Any,
 ) -> None:
-    r"""Do to a file what the plugin does when Axolotl loads it.
+    """Do to a file what the plugin does when Axolotl loads it.
 
     IN is JSON lines or a JSON array (.jsonl, .json, also .gz, .zst, .bz2), Parquet, Arrow, a folder, or the id of a
     dataset on the hub. OUT gets its format, and JSON rows that are kept stand there as they were, byte for byte.
@@ -259,7 +259,7 @@ def clean(
         axolotl-dealign clean data.jsonl clean.jsonl
         axolotl-dealign clean data.parquet clean.parquet --preset strict --remove refusal
         axolotl-dealign clean data.jsonl clean.jsonl --config train.yml
-    """
+    """  # noqa: D301  click wants the control character
     from axolotl_dealign.files.clean import clean_file
     from axolotl_dealign.files.settings import from_flags
     from axolotl_dealign.summary import print_table
@@ -304,7 +304,7 @@ def removed(
     restore: Path | None,
     html: Path | None,
 ) -> None:
-    r"""Look at the rows of an audit: what was removed or changed, and why.
+    """Look at the rows of an audit: what was removed or changed, and why.
 
     DIR is what the plugin (`{output_dir}/dealign`) or `clean` (`OUT.dealign`) wrote.
 
@@ -312,7 +312,7 @@ def removed(
         axolotl-dealign removed out/dealign --kind moralizing --max-score 0.6
         axolotl-dealign removed out/dealign --html review.html
         axolotl-dealign removed out/dealign --text "as an AI" --restore back.jsonl
-    """
+    """  # noqa: D301  click wants the control character
     from axolotl_dealign.removed.read import Wanted, open_audit, rows
 
     if restore and html:

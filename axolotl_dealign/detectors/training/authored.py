@@ -53,7 +53,8 @@ def compose(language: str, count: int, seed: int = 0) -> list[Row]:
 
 
 def _read(name: str) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.load((FOLDER / name).read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML was built with it
+    content: dict[str, Any] = yaml.load((FOLDER / name).read_text("utf-8"), loader)
     return content
 
 
