@@ -92,14 +92,18 @@ def replace_folder(part: Path, target: Path) -> None:
         OSError: It cannot be written.
     """
     refuse_foreign(target)
+    old = target.with_name(f".{target.name}.old")
     for attempt in range(10):
-        shutil.rmtree(target, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
         try:
+            if target.exists():
+                target.rename(old)  # killed behind this line, the audit is missing, never half there
             part.rename(target)
-            return
-        except OSError:  # another process put its audit there in between
-            if attempt == 9 or not target.exists():
+            break
+        except OSError:  # another process put its audit there in between, or took it away
+            if attempt == 9 or not part.exists():
                 raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def refuse_foreign(folder: Path) -> None:

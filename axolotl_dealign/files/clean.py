@@ -6,6 +6,7 @@ Memory holds one piece of the rows and a few bytes an answer, however large the 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +53,8 @@ def clean_file(
         DealignError: A row cannot be read, or an output not written; both outputs are as they were before.
     """
     refuse_places(source, output, audit_dir)
+    # Where the locale is not UTF-8, or a name is not, Python has the name in a form that cannot be written.
+    name = os.fsencode(source).decode("utf-8", "replace")
     opened = open_source(source, output, described.split)
     with writing(output), only_writer(output, lambda: say(f"another `clean` is writing {output}; waiting for it")):
         with part_of(output) as part, part_of(audit_dir) as audit_part:
@@ -62,9 +65,9 @@ def clean_file(
                 (part / datasets.config.DATASETDICT_JSON_FILENAME).write_text(names, "utf-8")
             counts = []
             for split, reader in opened.readers.items():
-                where = Source(source, described.type, described.options, split, described.index)
+                where = Source(name, described.type, described.options, split, described.index)
                 target = part / split if opened.as_dict else part
-                counts.append(_clean_one(reader, target, watch, where, audit_part, output))
+                counts.append(_clean_one(reader, target, watch, where, audit_part, output, source))
             summary = summarise(watch, counts)
             audit.write_json(summary, audit_part / audit.SUMMARY)
             # The audit first: an output never stands without it.
@@ -73,15 +76,17 @@ def clean_file(
     return summary
 
 
-def _clean_one(reader: Reader, part: Path, watch: Watch, source: Source, audit_dir: Path, output: Path) -> JSON:
-    """The two readings of one dataset.
+def _clean_one(
+    reader: Reader, part: Path, watch: Watch, source: Source, audit_dir: Path, output: Path, given: str
+) -> JSON:
+    """The two readings of one dataset, whose path as the user gave it is `given`.
 
     Returns:
         Its part of summary.json.
     """
     settings = watch.settings.for_dataset(source.path)
     row_format = recognise(reader.schema, settings, source)
-    before = _stamp(source.path)
+    before = _stamp(given)
     verdicts, hashes = [], []
     by_hash = bool(watch.keep or watch.remove)
     columns = None if by_hash else row_format.columns if row_format else reader.schema.names[:1]
@@ -108,7 +113,7 @@ def _clean_one(reader: Reader, part: Path, watch: Watch, source: Source, audit_d
             file.write(table if lines is None else table.append_column(LINE, lines))
 
         written = reader.rewrite(part, plan, touched, progress)
-    if _stamp(source.path) != before:
+    if _stamp(given) != before:
         raise DealignError(f"{source.path} was changed while it was read; run this again")
     if (written, file.rows) != (counts["kept"] + counts["changed"], counts["removed"] + counts["changed"]):
         raise DealignError(

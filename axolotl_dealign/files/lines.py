@@ -24,6 +24,7 @@ from axolotl_dealign.answers import no_rows
 from axolotl_dealign.dataset import PIECE_BYTES, PIECE_ROWS
 from axolotl_dealign.errors import DealignError
 from axolotl_dealign.files.edit import edit_row
+from axolotl_dealign.files.place import writing
 from axolotl_dealign.files.plan import LINE, Plan, Progress, Touched
 
 COMPRESSED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
@@ -170,7 +171,7 @@ class JsonReader:
                 break
         if not sample:
             raise DealignError(f"{self.path} holds no rows")
-        with tempfile.TemporaryDirectory() as folder:
+        with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "sample.jsonl"
             file.write_bytes(b"\n".join(line.strip().replace(b"\n", b" ") for line in sample) + b"\n")
             try:

@@ -59,7 +59,6 @@ class TableReader(ABC):
                     kept = kept.filter(pa.array(plan.stays(start, len(table))))
                 sink.write_table(kept.replace_schema_metadata(schema.metadata))
                 start, written = start + len(table), written + len(kept)
-        self._finish(part)
         return written
 
     @abstractmethod
@@ -67,9 +66,6 @@ class TableReader(ABC):
 
     @abstractmethod
     def _sink(self, part: Path, schema: pa.Schema) -> AbstractContextManager[Any]: ...
-
-    def _finish(self, part: Path) -> None:  # noqa: B027  # most write what they are asked for at once
-        """Make of the written rows what was asked for."""
 
 
 class ParquetReader(TableReader):
@@ -162,18 +158,25 @@ class LoadedReader(TableReader):
     def _stream(self, part: Path) -> Path:
         return part if self.form == "arrow" else part.with_name(f"{part.name}.arrow")
 
-    def _finish(self, part: Path) -> None:
-        if self.form in ("arrow", "parquet"):
-            return
+    def rewrite(self, part: Path, plan: Plan, touched: Touched, progress: Progress) -> int:
+        """Write the rows that stay to `part` and hand over the touched ones.
+
+        Returns:
+            How many rows were written.
+        """
         stream = self._stream(part)
         try:
-            kept = Dataset.from_file(str(stream))
-            if self.form == "json":
-                kept.to_json(str(part), force_ascii=False)
-            else:
-                kept.save_to_disk(str(part))
+            written = super().rewrite(part, plan, touched, progress)
+            if stream != part and self.form != "parquet":
+                kept = Dataset.from_file(str(stream))
+                if self.form == "json":
+                    kept.to_json(str(part), force_ascii=False)
+                else:
+                    kept.save_to_disk(str(part))
         finally:
-            stream.unlink(missing_ok=True)
+            if stream != part:
+                stream.unlink(missing_ok=True)
+        return written
 
 
 def _sliced(table: pa.Table, columns: Sequence[str] | None) -> Iterator[pa.Table]:
