@@ -40,6 +40,7 @@ def gather(source: Source, reference: str | None = None) -> Report:
     reference = reference or manifest.get("reference") or (next(iter(arms)) if len(arms) == 1 else "aligned")
     if reference not in arms:
         raise ConfigError(f"no arm `{reference}` to compare with{did_you_mean(reference, list(arms))}; see --reference")
+    _check_folders(arms)
     report = Report(arms, reference, _main(list(arms), reference), [], command=manifest.get("command"))
     for trained in [t for trainings in arms.values() for t in trainings]:
         report.warnings.extend(trained.run.warnings)
@@ -56,7 +57,13 @@ def gather(source: Source, reference: str | None = None) -> Report:
     _check_tasks(report)
     _check_reported(report)
     skills = adjust(report.skills)
-    return replace(report, results=[*skills, *report.safety], warnings=list(dict.fromkeys(report.warnings)))
+    _check_scores(report)
+    return replace(
+        report,
+        results=[*skills, *report.safety],
+        unpaired=list(dict.fromkeys(report.unpaired)),
+        warnings=list(dict.fromkeys(report.warnings)),
+    )
 
 
 def _main(arms: list[str], reference: str) -> str | None:
@@ -110,6 +117,33 @@ def _benchmarks(report: Report) -> list[Benchmark]:
         if extra:
             report.warnings.append(f"{report.reference} was not scored on {', '.join(extra)} as {arm} was: left out")
     return own
+
+
+def _check_folders(arms: Mapping[str, Sequence[Trained]]) -> None:
+    seen: dict[Path, str] = {}
+    for arm, trainings in arms.items():
+        for folder in (trained.run.folder.resolve() for trained in trainings):
+            if folder in seen:
+                raise ConfigError(f"{folder} is given twice, for {seen[folder]} and {arm}; give each training its own")
+            seen[folder] = arm
+
+
+def _check_scores(report: Report) -> None:
+    """Scores that are no shares, and models that answer so alike that they may be one."""
+    for result in report.results:
+        if any((scores < 0).any() or (scores > 1).any() for scores in result.scores.values()):
+            metric = result.benchmark.metric
+            report.warnings.append(
+                f"{result.benchmark.name}: {metric} is no share of 1; per cent and points are hundredths of {metric}"
+            )
+    own = report.arms[report.reference][0].run.samples
+    for arm, trainings in report.arms.items():
+        samples = trainings[0].run.samples
+        texts = [(samples[key].answers, own[key].answers) for key in own if key in samples and own[key].answers]
+        if arm != report.reference and texts and all(theirs == ours for theirs, ours in texts):
+            report.warnings.append(
+                f"{arm} and {report.reference} gave the same answer to every question: was one model scored twice?"
+            )
 
 
 def _check_tasks(report: Report) -> None:

@@ -31,7 +31,7 @@ def pair(benchmark: Benchmark, report: Report) -> Result | None:
             continue
         asked = [samples[task] for samples in flat]
         rows, left_out, prompts = common_questions(asked, task, benchmark.metric)
-        report.unpaired.extend(part for part in left_out if part not in report.unpaired)
+        report.unpaired.extend(left_out)
         if prompts:
             report.prompts[task] = prompts
         for column, row in zip(columns, rows, strict=True):

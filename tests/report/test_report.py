@@ -185,6 +185,15 @@ def test_samples_that_do_not_give_the_reported_score_are_named(arms: dict[str, P
     assert "lm-eval reports 0.9000 for skill, its samples give 0.2000" in (tmp_path / "out" / "report.md").read_text()
 
 
+def test_one_model_scored_twice_and_scores_that_are_no_shares_are_named(tmp_path: Path) -> None:
+    for name in ("aligned", "dealigned"):
+        write(tmp_path / name, {"rating": [line("rating", i, {"points": 7.0}, "fine") for i in range(5)]})
+    report(tmp_path / "out", f"aligned={tmp_path / 'aligned'}", f"dealigned={tmp_path / 'dealigned'}")
+    warnings = data(tmp_path / "out")["sections"]["warnings"]["warnings"]
+    assert any("was one model scored twice?" in warning for warning in warnings)
+    assert any("points is no share of 1" in warning for warning in warnings)
+
+
 def test_settings_that_should_be_equal_and_are_not_are_marked(arms: dict[str, Path], tmp_path: Path) -> None:
     results = next(arms["aligned"].rglob("results_*.json"))
     results.write_text(results.read_text().replace('"0.4.13"', '"0.4.9"'))
@@ -294,6 +303,7 @@ def test_an_audit_of_a_newer_version_stops(arms: dict[str, Path], audit: Path, t
         (["aligned={aligned}", "{control}"], 2, "is no ARM=DIR"),
         (["aligned={aligned}", "aligned={control}"], 2, "given twice"),
         (["aligned={aligned}", "b="], 2, "is no ARM=DIR"),
+        (["aligned={aligned}", "dealigned={aligned}"], 2, "given twice, for aligned and dealigned"),
         (["{aligned}"], 1, "no compare.json"),
         (["{nowhere}"], 1, "no compare.json"),
     ],
