@@ -60,7 +60,7 @@ class JsonReader:
         """All rows in order; only some columns where they are named."""
         start = 0
         for lines in self._lines(progress):
-            yield self._parse(lines, columns, start)
+            yield self._parse(lines, columns, range(start, start + len(lines)))
             start += len(lines)
 
     def rewrite(self, part: Path, plan: Plan, touched: Touched, progress: Progress) -> int:
@@ -80,7 +80,7 @@ class JsonReader:
                 places = plan.touched_in(start, len(lines))
                 if len(places):
                     rows = [lines[place - start] for place in places.tolist()]
-                    touched(self._parse(rows, None, start), places, _texts(rows))
+                    touched(self._parse(rows, None, places.tolist()), places, _texts(rows))
                 for place in plan.changed_in(start, len(lines)).tolist():
                     lines[place - start] = edit_row(lines[place - start], plan, place)
                 stays = plan.stays(start, len(lines))
@@ -110,8 +110,8 @@ class JsonReader:
             yield from _rows(rest)
             progress(self.size - before)
 
-    def _parse(self, lines: list[bytes], columns: Sequence[str] | None, start: int) -> pa.Table:
-        """Rows as a table of the inferred schema, or of some of its columns.
+    def _parse(self, lines: list[bytes], columns: Sequence[str] | None, places: Sequence[int]) -> pa.Table:
+        """Rows, which stand at `places`, as a table of the inferred schema or of some of its columns.
 
         Raises:
             DealignError: A row is no JSON object, or does not fit; with the number of its line.
@@ -124,7 +124,7 @@ class JsonReader:
             while high - low > 1:
                 middle = (low + high) // 2
                 low, high = (middle, high) if self._parses(lines[:middle], names) else (low, middle)
-            raise self._bad(lines[low], start + low) from None
+            raise self._bad(lines[low], places[low]) from None
 
     def _parses(self, lines: list[bytes], names: list[str]) -> bool:
         try:
@@ -171,16 +171,20 @@ class JsonReader:
                 break
         if not sample:
             raise DealignError(f"{self.path} holds no rows")
+        text = b"\n".join(line.strip().replace(b"\n", b" ") for line in sample) + b"\n"
         with writing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "sample.jsonl"
-            file.write_bytes(b"\n".join(line.strip().replace(b"\n", b" ") for line in sample) + b"\n")
+            file.write_bytes(text)
             try:
                 features = load_dataset("json", data_files=str(file), split="train", streaming=True).features
+                if features is None:  # datasets 4 knows them before the first row is read, earlier versions do not
+                    block = paj.ReadOptions(block_size=len(text))
+                    features = Features.from_arrow_schema(paj.read_json(io.BytesIO(text), block).schema)
             except Exception:  # it is called otherwise in every version; the first row that does not parse says why
                 features = None
         if features is not None:
             return cast(Features, features)
-        self._parse(sample, [], 0)
+        self._parse(sample, [], range(len(sample)))
         raise DealignError(f"{self.path}: `datasets` finds no columns in the first {len(sample)} rows; are they alike?")
 
     def _bad(self, line: bytes, row: int) -> DealignError:

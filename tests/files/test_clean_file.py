@@ -385,3 +385,14 @@ def test_the_audit_holds_the_answer_that_decided_with_its_span():
     for row in (first, second):
         assert row["_answer"][row["_start"] : row["_end"]] in REFUSAL
         assert row["_start"] >= row["_answer"].index("I'm")
+
+
+def test_a_row_that_fits_only_where_nobody_looked_is_named_when_it_goes_to_the_audit():
+    rows = [{"output": f"row {i}", "n": i} for i in range(200)] + [{"output": REFUSAL, "n": 1}]
+    rows += [{"output": REFUSAL, "n": "a text"}, {"output": "yes", "n": "a text"}]
+    Path("in.jsonl").write_text(jsonl(rows))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("axolotl_dealign.files.lines._SAMPLE", 1000)
+        message = clean("in.jsonl", "out.jsonl", code=1).stderr.splitlines()[-1]
+    assert "in.jsonl:202: the line does not fit the columns of the rows before it" in message
+    assert not Path("out.jsonl").exists()
