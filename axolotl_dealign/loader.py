@@ -44,6 +44,8 @@ _SHAPES: dict[str, tuple[str, ...]] = {
 }
 """The functions that are wrapped, in the modules that call them, with the parameters they must have."""
 
+_DATA_SUFFIXES = (".json", ".jsonl", ".csv", ".parquet", ".arrow", ".txt")
+
 _MARK = "__axolotl_dealign_wraps__"
 
 DEFAULT_PREPARED_PATH = "last_run_prepared"
@@ -235,11 +237,24 @@ def _wrap_hash(original: Callable[..., str]) -> Callable[..., str]:
 def _wrap_loader(original: Callable[..., Any]) -> Callable[..., Any]:
     @one_line
     def load_dataset_with_config(dataset_config: Any, use_auth_token: bool, streaming: bool = False) -> Any:
-        dataset = original(dataset_config, use_auth_token, streaming=streaming)
         run = _run.get()
+        if run is not None:
+            _refuse_missing_file(str(dataset_config.get("path")))
+        dataset = original(dataset_config, use_auth_token, streaming=streaming)
         return dataset if run is None else run.load(dataset, dataset_config)
 
     return load_dataset_with_config
+
+
+def _refuse_missing_file(path: str) -> None:
+    """Say in one line what Axolotl and `datasets` say in long tracebacks: a data file that is missing or empty."""
+    file = Path(path)
+    if "://" in path or file.suffix not in _DATA_SUFFIXES:
+        return
+    if not file.exists():
+        raise DealignError(f"{path}: no such file; relative paths start in {Path.cwd()}")
+    if file.is_file() and file.stat().st_size == 0:
+        raise DealignError(f"{path}: the file is empty, there is nothing to train on")
 
 
 def _wrap_streaming(original: Callable[..., Any]) -> Callable[..., Any]:

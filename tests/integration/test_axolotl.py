@@ -112,6 +112,19 @@ def test_bad_data_is_one_line(tmp_path, config, rows, keys, line, load):
     assert str(stopped.value).startswith("axolotl-dealign: data.jsonl:")
 
 
+@pytest.mark.parametrize(
+    ("make", "line"),
+    [
+        (lambda path: None, "data.jsonl: no such file; relative paths start in"),
+        (lambda path: path.write_text(""), "data.jsonl: the file is empty"),
+    ],
+)
+def test_a_missing_or_empty_file_is_one_line(tmp_path, config, make, line, load):
+    make(tmp_path / "data.jsonl")
+    with pytest.raises(SystemExit, match=f"axolotl-dealign: {line}"):
+        load(config(datasets=[{"path": "data.jsonl", "type": "alpaca"}]))
+
+
 def test_the_three_arms_differ_in_their_rows_and_sets(tmp_path, config, load, model):
     write_jsonl(tmp_path / "alpaca.jsonl", alpaca(40, 20))
     left = {}
