@@ -102,12 +102,18 @@ class JsonReader:
         with self._open() as file:
             rest, before = b"", 0
             while block := file.read(PIECE_BYTES):
-                whole, newline, rest = (rest + block).rpartition(b"\n")
-                yield from _rows(whole + newline)
+                lines = io.BytesIO(rest + block).readlines()
+                del block  # what is read here is held several times over in the end
+                rest = lines.pop() if not lines[-1].endswith(b"\n") else b""
+                rows = [line for line in lines if line.strip()]
+                del lines
+                for start in range(0, len(rows), PIECE_ROWS):
+                    yield rows[start : start + PIECE_ROWS]
                 position = self.raw.tell()
                 progress(position - before)
                 before = position
-            yield from _rows(rest)
+            if rest.strip():
+                yield [rest]
             progress(self.size - before)
 
     def _parse(self, lines: list[bytes], columns: Sequence[str] | None, places: Sequence[int]) -> pa.Table:
@@ -134,18 +140,18 @@ class JsonReader:
         return True
 
     def _table(self, lines: list[bytes], names: list[str]) -> pa.Table:
-        texts = [line.strip() for line in lines]
-        if texts and texts[0].startswith(_BOM):
-            texts[0] = texts[0][len(_BOM) :]
+        texts = lines
+        if lines and lines[0].startswith(_BOM):
+            texts = [lines[0][len(_BOM) :], *lines[1:]]
         # With both, and as many objects as lines, there is one object on every line.
-        if not all(text.startswith(b"{") and text.endswith(b"}") for text in texts):
+        if not all(text.startswith(b"{") and text.endswith(b"}") for text in map(bytes.strip, texts)):
             raise ValueError("a line that is no JSON object")
         if self.array is not None:  # an element may stand on several lines; in JSON strings there are no raw ones
-            texts = [text.replace(b"\n", b" ") for text in texts]
+            texts = [text.replace(b"\n", b" ") + b"\n" for text in texts]
         parsed = {name for name in names if name in self.mixed}
         plain = pa.schema([self.schema.field(name) for name in names if name not in parsed])
         table = paj.read_json(
-            io.BytesIO(b"\n".join(texts) + b"\n"),
+            pa.BufferReader(b"".join(texts)),
             paj.ReadOptions(block_size=max(4 << 20, 2 * max(map(len, texts), default=0))),
             paj.ParseOptions(explicit_schema=plain, unexpected_field_behavior="ignore"),
         )
@@ -269,15 +275,6 @@ def _after_space(text: str, at: int) -> int:
     while text[at : at + 1] in (" ", "\t", "\n", "\r"):
         at += 1
     return at
-
-
-def _rows(block: bytes) -> Iterator[list[bytes]]:
-    """The lines of a block that hold something, at most `PIECE_ROWS` at a time."""
-    lines = block.split(b"\n")
-    last = lines.pop()
-    rows = [line + b"\n" for line in lines if line.strip()] + ([last] if last.strip() else [])
-    for start in range(0, len(rows), PIECE_ROWS):
-        yield rows[start : start + PIECE_ROWS]
 
 
 def _texts(lines: list[bytes]) -> pa.Array:
