@@ -96,8 +96,8 @@ class Design:
         return _alike(estimate, len(values), df) if se < 1e-12 else student(estimate, se, df)
 
     def bootstrap(self, values: Floats, draws: int = 10_000) -> tuple[float, float] | None:
-        """A 95 % percentile interval from drawing whole clusters, seeded; None where there are no clusters."""
-        if self.method != "clusters":
+        """A 95 % percentile interval from drawing whole clusters, seeded; None without clusters or any difference."""
+        if self.method != "clusters" or np.ptp(values) == 0:
             return None
         totals = np.bincount(self.codes, self.weights * values)
         shares = np.bincount(self.codes, self.weights)

@@ -118,6 +118,14 @@ def test_how_a_group_averages_is_told_by_the_score_it_reports(tmp_path: Path, re
     assert benchmarks(run)[0].by_size is by_size
 
 
+def test_several_runs_tell_what_one_leaves_open(tmp_path: Path) -> None:
+    # No right answer: both averages are 0.
+    zero = arm(tmp_path / "zero", {"a": "0000", "b": "00"}, groups={"g": ["a", "b"]}, reported={"g": {"acc,none": 0}})
+    some = arm(tmp_path / "some", {"a": "1111", "b": "00"}, groups={"g": ["a", "b"]}, reported={"g": {"acc,none": 0.5}})
+    assert benchmarks(read_run(zero))[0].by_size
+    assert not benchmarks(read_run(zero), [read_run(some)])[0].by_size
+
+
 def test_a_task_that_only_asks_for_refusals_is_safety(tmp_path: Path) -> None:
     lines = [line("overrefusal", i, {"refusal": float(i % 2)}, "Sorry, no.") for i in range(4)]
     mixed = [line("skill", i, {"refusal": 0.0, "acc": 1.0}, "yes") for i in range(4)]

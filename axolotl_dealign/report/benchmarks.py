@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,10 +38,15 @@ class Benchmark:
     primary: bool = True
 
 
-def benchmarks(run: Run) -> list[Benchmark]:
+def benchmarks(run: Run, beside: Sequence[Run] = ()) -> list[Benchmark]:
     """The benchmarks of a run: the topmost groups that lm-eval gives a score, and tasks in no such group.
 
     Each in its primary measure, then in its others.
+
+    Args:
+        run: One run.
+        beside: Others of the same tasks: lm-eval does not write down how a group averages, but the scores that it
+            reports tell, and those of several runs tell it better.
     """
     tasks = {task for task, _ in run.samples}
     children = {child for group in run.groups.values() for child in group}
@@ -52,7 +57,7 @@ def benchmarks(run: Run) -> list[Benchmark]:
         leaves = tuple(task for task in dict.fromkeys(_leaves(name, run.groups)) if task in tasks)
         if not leaves or seen.issuperset(leaves):
             return
-        measures = list(_measures(name, leaves, run))
+        measures = list(_measures(name, leaves, run, beside))
         if measures:
             seen.update(measures[0].tasks)
             found.extend(measures)
@@ -84,7 +89,7 @@ def _leaves(name: str, groups: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
         yield name
 
 
-def _measures(name: str, leaves: tuple[str, ...], run: Run) -> Iterator[Benchmark]:
+def _measures(name: str, leaves: tuple[str, ...], run: Run, beside: Sequence[Run]) -> Iterator[Benchmark]:
     """What can be compared of a group or task, the primary measure first; nothing if its tasks share no metric."""
     primary = True
     for metric, filter_ in _preferred(run.reported.get(name, {})):
@@ -92,21 +97,31 @@ def _measures(name: str, leaves: tuple[str, ...], run: Run) -> Iterator[Benchmar
         if not parts or not all(metric in part.scores for part in parts) or (metric in JUDGED and not primary):
             continue
         tasks = tuple(leaf for leaf in leaves if (leaf, filter_) in run.samples)
-        means = [float(np.mean(part.scores[metric])) for part in parts]
-        reported = run.reported[name][f"{metric},{filter_}"]
-        over_questions = float(np.average(means, weights=[len(part.doc_ids) for part in parts]))
-        yield Benchmark(
+        found = Benchmark(
             name=name,
             tasks=tasks,
             metric=metric,
             filter=filter_,
-            # lm-eval does not write down how a group averages; the score that it reports tells.
-            by_size=bool(abs(over_questions - reported) <= abs(float(np.mean(means)) - reported)),
+            by_size=True,
             higher_is_better=run.higher_is_better.get(tasks[0], {}).get(metric, metric not in JUDGED),
             safety=metric in JUDGED,
             primary=primary,
         )
+        over_tasks = replace(found, by_size=False)
+        runs = [run, *beside]
+        yield found if _error(found, runs) <= _error(over_tasks, runs) else over_tasks
         primary = False
+
+
+def _error(benchmark: Benchmark, runs: Sequence[Run]) -> float:
+    """How far the scores that lm-eval reports are from those that averaging in this way gives."""
+    error = 0.0
+    for run in runs:
+        reported = run.reported.get(benchmark.name, {}).get(f"{benchmark.metric},{benchmark.filter}")
+        mean = score(run, benchmark)
+        if reported is not None and mean is not None:
+            error += abs(reported - mean)
+    return error
 
 
 def _preferred(reported: Mapping[str, float]) -> list[tuple[str, str]]:

@@ -110,7 +110,8 @@ def _trained(folder: Path) -> Trained:
 
 def _benchmarks(report: Report) -> list[Benchmark]:
     """The benchmarks of the reference; what only other arms were scored on is named."""
-    own = benchmarks(report.arms[report.reference][0].run)
+    runs = [trained.run for trainings in report.arms.values() for trained in trainings]
+    own = benchmarks(report.arms[report.reference][0].run, runs)
     known = {benchmark.name for benchmark in own}
     for arm, trainings in report.arms.items():
         extra = sorted({b.name for b in benchmarks(trainings[0].run)} - known)
