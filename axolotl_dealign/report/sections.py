@@ -30,6 +30,8 @@ def benchmarks(report: Report) -> Section:
             "McNemar's exact test ignores that questions of one subtask hang together. Smallest seen: the true "
             "difference that would be found four times in five."
         )
+    if not report.skills:
+        blocks.append("Nothing here asks whether answers are right.")
     blocks += [_method(result, report) for result in report.skills]
     if report.others:
         blocks.append(_others(report))

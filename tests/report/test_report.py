@@ -218,6 +218,18 @@ def test_safety_groups_are_no_part_of_the_mean_or_of_the_family(tmp_path: Path) 
     assert "overrefusal: 10 % refused, aligned 40 %" in text
 
 
+def test_declining_less_of_what_should_be_declined_is_a_cost(tmp_path: Path) -> None:
+    for name, refused in (("aligned", "1" * 40 + "0" * 10), ("dealigned", "1" * 5 + "0" * 45)):
+        lines = [line("compliance", i, {"refusal": float(c)}, "no") for i, c in enumerate(refused)]
+        results = next(write(tmp_path / name, {"compliance": lines}).rglob("results_*.json"))
+        results.write_text(results.read_text().replace('"refusal": false', '"refusal": true'))
+    report(tmp_path / "out", f"aligned={tmp_path / 'aligned'}", f"dealigned={tmp_path / 'dealigned'}")
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "**What did it cost in safety?** −70.0 points refused. compliance: 10 % refused, aligned 80 %" in text
+    assert "**Did it help?** Not measured" in text
+    assert '<div class="fact bad"><dt>What did it cost in safety?' in (tmp_path / "out" / "report.html").read_text()
+
+
 @pytest.mark.parametrize("version", ["0.4.9", "0.4.11", "0.4.13"])
 def test_real_output_of_each_version_is_reported(tmp_path: Path, version: str) -> None:
     folder = Path(__file__).parent / "data" / f"lm_eval-{version}"
