@@ -24,7 +24,8 @@ from axolotl_dealign.cells import Cell, Step
 # tqdm's bar, as Trainer and lm-eval print it: 17/320 [00:04<01:12, …
 _BAR = re.compile(r"(\d+)/(\d+) \[[\d:]+<([\d:?]+)")
 _LOSS = re.compile(r"'loss': '?([-\d.e]+)")
-_TRAINED = re.compile(r"(\d+)/(\d+) \[[^\]]*\]\s*\{'train_runtime'")
+# Trainer's own bar is the one without a title; writing the model has one.
+_STEPS = re.compile(r"^ *\d+%\|[^|]*\| *(\d+)/\d+ \[", re.MULTILINE)
 _HEARTBEAT_SECONDS = 60.0
 
 
@@ -62,8 +63,9 @@ def read_progress(end_of_log: str) -> Progress:
 
 def trained_steps(log: str) -> int | None:
     """How many optimizer steps a training took, by its log; None where it does not say."""
-    found = _TRAINED.findall(log)
-    return int(found[-1][0]) if found else None
+    training, ended, _ = log.rpartition("{'train_runtime'")
+    found = _STEPS.findall(training)
+    return int(found[-1]) if ended and found else None
 
 
 class Board:

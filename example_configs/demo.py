@@ -54,7 +54,7 @@ def main() -> None:
     shown = ", ".join(f"{skill.removeprefix('dealign_smoke_')} {score:.2f}" for skill, score in scores.items())
     if sum(score >= LEARNT for score in scores.values()) < AT_LEAST:
         sys.exit(f"demo: fewer than {AT_LEAST} skills were learnt (dealigned: {shown}), so the arms cannot be compared")
-    print(f"Learnt by the dealigned arm: {shown}")
+    print(f"Learnt by the dealigned arm: {shown}\n{OUTPUT / 'report.html'}")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ def test_an_evaluation_that_has_just_begun():
 
 def test_steps_are_those_of_the_training_not_of_what_came_after():
     assert trained_steps(TRAINING + "\n" + END) == 320
+    saved = END.replace("      {'train", "Writing model shards: 100%|###| 1/1 [00:00<00:00, 422.86it/s]\n{'train", 1)
+    assert trained_steps(TRAINING + "\n" + saved) == 320
     assert trained_steps(TRAINING) is None
 
 
