@@ -228,7 +228,7 @@ def test_smallest_effect_seen_is_two_point_eight_standard_errors() -> None:
     assert student(0, 1, np.inf).smallest_seen == pytest.approx(2.8016, abs=1e-4)
 
 
-@settings(max_examples=20, deadline=None)  # statsmodels takes a tenth of a second
+@settings(max_examples=6, deadline=None)  # statsmodels takes a tenth of a second
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm_is_statsmodels(p_values: list[float]) -> None:
     assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1].tolist())
